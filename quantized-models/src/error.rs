@@ -1,0 +1,300 @@
+//! What can go wrong, one enum per operation. Every message names what was expected and what was found.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a model manifest was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The manifest file could not be read.
+    #[error("cannot read model manifest {}: {source}", path.display())]
+    Read {
+        /// The manifest file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML, or a key is unknown, missing or of the wrong type.
+    #[error("{} line {line}, {key}: {message}", path.display())]
+    Syntax {
+        /// The manifest file.
+        path: PathBuf,
+        /// Line of the file, from 1.
+        line: usize,
+        /// Dotted key, or `the file` when the text is not TOML.
+        key: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+    /// A key has a value that no model can have.
+    #[error("{}, {key}: expected {expected}, found {found}", path.display())]
+    Value {
+        /// The manifest file.
+        path: PathBuf,
+        /// Dotted key.
+        key: String,
+        /// The rule.
+        expected: String,
+        /// The value in the file.
+        found: String,
+    },
+    /// The manifest describes a comparator or a generator.
+    #[error("{}, kind: expected \"encoder\", found \"{found}\": a {found} cannot embed pictures", path.display())]
+    NotAnEncoder {
+        /// The manifest file.
+        path: PathBuf,
+        /// The kind that the manifest states.
+        found: String,
+    },
+}
+
+/// Why encoded bytes were not turned into pixels.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// There are no bytes.
+    #[error("the picture is empty: expected a JPEG, PNG or WebP picture, found 0 bytes")]
+    Empty,
+    /// More bytes than the limit.
+    #[error("the picture has {found} bytes; the limit is {limit} bytes")]
+    TooManyBytes {
+        /// Length of the payload in bytes.
+        found: usize,
+        /// [`DecodeLimits::max_bytes`](crate::DecodeLimits::max_bytes).
+        limit: usize,
+    },
+    /// The first bytes belong to no known picture format.
+    #[error("not a JPEG, PNG or WebP picture (starts with {start})")]
+    NotAPicture {
+        /// The first bytes, in hexadecimal.
+        start: String,
+    },
+    /// A side is longer than the limit; said from the header, before decoding.
+    #[error("the picture is {width} x {height} pixels; the limit is {max_side} pixels a side")]
+    SideTooLong {
+        /// Stored width in pixels.
+        width: u32,
+        /// Stored height in pixels.
+        height: u32,
+        /// [`DecodeLimits::max_side`](crate::DecodeLimits::max_side).
+        max_side: u32,
+    },
+    /// More pixels than the limit; said from the header, before decoding.
+    #[error("the picture is {width} x {height} pixels; the limit is {max_pixels} pixels in all")]
+    TooManyPixels {
+        /// Stored width in pixels.
+        width: u32,
+        /// Stored height in pixels.
+        height: u32,
+        /// [`DecodeLimits::max_pixels`](crate::DecodeLimits::max_pixels).
+        max_pixels: u64,
+    },
+    /// The file ends before its end marker.
+    #[error("the {format} picture is cut: expected {expected}, found the end after {found_bytes} bytes")]
+    Cut {
+        /// `JPEG`, `PNG` or `WebP`.
+        format: &'static str,
+        /// What should have come.
+        expected: String,
+        /// Length of the payload in bytes.
+        found_bytes: usize,
+    },
+    /// Fewer bytes than the smallest possible coding of the declared size: a header without a picture.
+    #[error(
+        "the JPEG header says {width} x {height} pixels, which take at least {needed_bytes} bytes; \
+         found {found_bytes} bytes"
+    )]
+    HeaderOnly {
+        /// Declared width in pixels.
+        width: u32,
+        /// Declared height in pixels.
+        height: u32,
+        /// Least number of bytes in which that many blocks can be coded.
+        needed_bytes: u64,
+        /// Length of the payload in bytes.
+        found_bytes: usize,
+    },
+    /// A valid picture of a kind that is not decoded.
+    #[error("{format} picture not supported: expected {expected}, found {found}")]
+    Unsupported {
+        /// `JPEG`, `PNG` or `WebP`.
+        format: &'static str,
+        /// What is decoded.
+        expected: &'static str,
+        /// What the file holds.
+        found: &'static str,
+    },
+    /// The decoder refused the content.
+    #[error("the {format} picture is damaged: {reason}")]
+    Damaged {
+        /// `JPEG`, `PNG` or `WebP`.
+        format: &'static str,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+/// Why an encoder was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file that the manifest names could not be read.
+    #[error("model {model}: cannot read {}: {source}", path.display())]
+    Read {
+        /// Name of the model.
+        model: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The graph file is not the one that the manifest describes.
+    #[error("{}: expected sha256 {expected}, found {found}", path.display())]
+    Digest {
+        /// The graph file.
+        path: PathBuf,
+        /// `graph.sha256` of the manifest.
+        expected: String,
+        /// Digest of the file.
+        found: String,
+    },
+    /// The runtime cannot run the graph.
+    #[error("{}: {runtime} cannot {step}: {reason}", path.display())]
+    Graph {
+        /// The graph file.
+        path: PathBuf,
+        /// Name and version of the runtime.
+        runtime: &'static str,
+        /// What it was asked to do.
+        step: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The graph has another input or output than the manifest says.
+    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    Interface {
+        /// The graph file.
+        path: PathBuf,
+        /// Which input or output, and which of its properties.
+        what: String,
+        /// What the manifest says.
+        expected: String,
+        /// What the graph has.
+        found: String,
+    },
+    /// A golden picture was not decoded.
+    #[error("golden picture {}: {source}", path.display())]
+    GoldenPicture {
+        /// The picture.
+        path: PathBuf,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A golden vector is not a vector of this model.
+    #[error("golden vector {}: expected {expected}, found {found}", path.display())]
+    GoldenVector {
+        /// The vector file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// Two golden vectors are so alike that a runtime that repeats its answer would pass with them.
+    #[error(
+        "golden vectors {} and {}: expected unlike pictures (cosine below {limit}), found cosine {cosine}",
+        first.display(), second.display()
+    )]
+    GoldensAlike {
+        /// One vector file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+        /// The least `min_cosine` of the two.
+        limit: f32,
+        /// Cosine between them.
+        cosine: f32,
+    },
+    /// A golden picture could not be embedded.
+    #[error("golden picture {}: {source}", path.display())]
+    GoldenEmbed {
+        /// The picture.
+        path: PathBuf,
+        /// Why.
+        source: EmbedError,
+    },
+    /// The runtime does not reproduce a golden vector.
+    #[error("{runtime} does not reproduce {}: expected cosine >= {expected}, found {found}", path.display())]
+    GoldenMissed {
+        /// The vector file.
+        path: PathBuf,
+        /// Name and version of the runtime.
+        runtime: &'static str,
+        /// `min_cosine` of the manifest.
+        expected: f32,
+        /// Cosine between the golden vector and what the runtime gave.
+        found: f32,
+    },
+    /// The same picture gave two different vectors.
+    #[error(
+        "{runtime} does not repeat itself on {}: expected the same vector twice, found cosine {cosine}",
+        path.display()
+    )]
+    NotRepeatable {
+        /// The picture.
+        path: PathBuf,
+        /// Name and version of the runtime.
+        runtime: &'static str,
+        /// Cosine between the two vectors.
+        cosine: f32,
+    },
+}
+
+/// Why a picture was not embedded.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The picture has no pixels.
+    #[error("cannot embed a picture without pixels: expected at least 1 x 1, found {width} x {height}")]
+    NoPixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// The picture could not be resized.
+    #[error("cannot resize a picture of {width} x {height} pixels: {reason}")]
+    Resize {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// What the resizer said.
+        reason: String,
+    },
+    /// The runtime failed.
+    #[error("model {model}: {runtime} failed: {reason}")]
+    Runtime {
+        /// Name of the model.
+        model: String,
+        /// Name and version of the runtime.
+        runtime: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The vector has another width than the manifest says.
+    #[error("model {model}: expected a vector of {expected} numbers, found {found}")]
+    Width {
+        /// Name of the model.
+        model: String,
+        /// `space.dimensions` of the manifest.
+        expected: usize,
+        /// Width of the vector.
+        found: usize,
+    },
+    /// The vector has no direction.
+    #[error("model {model}: expected a vector of finite numbers that are not all zero, found length {length}")]
+    NoDirection {
+        /// Name of the model.
+        model: String,
+        /// Euclidean length of the vector: zero, infinite or not a number.
+        length: f64,
+    },
+}
