@@ -1,0 +1,79 @@
+//! Opens the files that a pipeline needs: the model and the shards.
+
+use std::path::{Path, PathBuf};
+
+use index_shards::{OpenError, ShardSet, VerifyError, verify};
+use quantized_models::{Encoder, LoadError, Manifest, ManifestError};
+use thiserror::Error;
+
+use crate::locate::{Pipeline, PipelineError, PipelineOptions};
+
+/// Why a pipeline could not be opened. Each says which file, what was expected and what was found.
+#[derive(Debug, Error)]
+pub enum AssembleError {
+    /// The manifest of the encoder.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The encoder itself.
+    #[error(transparent)]
+    Encoder(#[from] LoadError),
+    /// A shard that is damaged.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A shard that could not be opened, or shards of different spaces.
+    #[error(transparent)]
+    Index(#[from] OpenError),
+    /// Encoder and index of different spaces.
+    #[error(transparent)]
+    Space(#[from] PipelineError),
+}
+
+/// Opens the pipeline that the daemon runs, and that `locate` and `evaluate` measure: verifies the digest of every
+/// shard, loads the encoder with its golden check, and compares their spaces.
+///
+/// # Errors
+/// What is missing, damaged, or does not belong together, by name.
+pub fn assemble(
+    encoder: Option<&Path>,
+    shards: &[PathBuf],
+    options: PipelineOptions,
+) -> Result<Pipeline, AssembleError> {
+    let manifest = encoder.map(Manifest::load).transpose()?;
+    for shard in shards {
+        verify(shard)?;
+    }
+    let shards = ShardSet::open(shards)?;
+    // Spaces are compared before the model is loaded: a mistake in the settings should not take seconds to show.
+    let loaded = match &manifest {
+        Some(manifest) => {
+            same_space(manifest, &shards)?;
+            Some(Encoder::load(manifest)?)
+        }
+        None => None,
+    };
+    Ok(Pipeline::new(loaded, shards, options, true)?)
+}
+
+/// Checks what can be checked without reading whole files: the manifest, the headers of the shards, their spaces.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn check(encoder: &Path, shards: &[PathBuf]) -> Result<(), AssembleError> {
+    let manifest = Manifest::load(encoder)?;
+    same_space(&manifest, &ShardSet::open(shards)?)?;
+    Ok(())
+}
+
+fn same_space(manifest: &Manifest, shards: &ShardSet) -> Result<(), PipelineError> {
+    if manifest.space().as_str() == shards.space() && manifest.dimensions() == shards.dimensions() {
+        return Ok(());
+    }
+    Err(PipelineError::OtherSpace {
+        encoder: manifest.name().to_owned(),
+        encoder_space: manifest.space().to_string(),
+        encoder_dimensions: manifest.dimensions(),
+        index: shards.shards().first().map(|shard| shard.path().to_owned()).unwrap_or_default(),
+        index_space: shards.space().to_owned(),
+        index_dimensions: shards.dimensions(),
+    })
+}

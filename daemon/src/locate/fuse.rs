@@ -1,0 +1,137 @@
+//! From candidates to a position: the heaviest group of candidates that lie together, or the statement that there are
+//! several.
+
+use super::{Candidate, Fix, NoFixReason, Outcome, distance_m, weighted_mean};
+
+/// How candidates become a position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FuseOptions {
+    /// References without a footprint that lie nearer than this to one another count as one place, in metres.
+    pub same_place_m: f64,
+    /// How fast the weight of a candidate falls with its similarity. A candidate halfway between the dissimilar end and
+    /// the best one weighs `exp(-sharpness / 2)` times as much as the best. A scale, not a probability: that takes a
+    /// calibration.
+    pub sharpness: f64,
+    /// Share of the heaviest place's weight that a second place must reach for the answer to be ambiguous, in (0, 1].
+    pub ambiguous_share: f64,
+}
+
+impl Default for FuseOptions {
+    fn default() -> Self {
+        Self { same_place_m: 50.0, sharpness: 24.0, ambiguous_share: 0.9 }
+    }
+}
+
+/// The answer that follows from the two ends of a retrieval.
+///
+/// Each similar candidate weighs by where its similarity lies between the mean of the dissimilar end (0) and the best
+/// candidate (1). The candidates around which most weight lies are the place; the position is their weighted mean. A
+/// second place elsewhere that weighs nearly as much makes the answer ambiguous.
+pub fn fuse(similar: &[Candidate], dissimilar: &[Candidate], options: &FuseOptions) -> Outcome {
+    let weighted: Vec<(&Candidate, f64)> =
+        similar.iter().zip(weights(similar, dissimilar, options.sharpness)).collect();
+    let (first, rest) = heaviest_mode(weighted, options.same_place_m);
+    let (second, _) = heaviest_mode(rest, options.same_place_m);
+    let position =
+        weighted_mean(first.iter().map(|(candidate, weight)| (candidate.lat_deg, candidate.lon_deg, *weight)));
+    match position {
+        None => Outcome::NoFix(NoFixReason::OutOfCoverage),
+        Some(_) if mass(&second) >= options.ambiguous_share * mass(&first) => Outcome::Ambiguous,
+        Some((lat_deg, lon_deg)) => Outcome::Fix(Fix { lat_deg, lon_deg }),
+    }
+}
+
+/// A candidate with its weight.
+type Weighted<'a> = (&'a Candidate, f64);
+
+fn weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
+    let best = similar.iter().map(|candidate| f64::from(candidate.similarity)).fold(f64::NEG_INFINITY, f64::max);
+    let far: f64 = dissimilar.iter().map(|candidate| f64::from(candidate.similarity)).sum();
+    let zero = if dissimilar.is_empty() { best } else { far / dissimilar.len() as f64 };
+    let range = best - zero;
+    similar
+        .iter()
+        .map(|candidate| {
+            let below_best = best - f64::from(candidate.similarity);
+            if range > 0.0 { (-sharpness * below_best / range).exp() } else { 1.0 }
+        })
+        .collect()
+}
+
+/// The candidates that lie in one place with the candidate around which most weight lies, and all others.
+fn heaviest_mode(candidates: Vec<Weighted<'_>>, same_place_m: f64) -> (Vec<Weighted<'_>>, Vec<Weighted<'_>>) {
+    let around = |centre: &Candidate| -> f64 {
+        candidates.iter().filter(|(other, _)| same_place(centre, other, same_place_m)).map(|(_, weight)| weight).sum()
+    };
+    let mut heaviest: Option<(&Candidate, f64)> = None;
+    for (candidate, _) in &candidates {
+        let weight = around(candidate);
+        if heaviest.is_none_or(|(_, most)| weight > most) {
+            heaviest = Some((candidate, weight));
+        }
+    }
+    match heaviest {
+        None => (Vec::new(), candidates),
+        Some((centre, _)) => candidates.into_iter().partition(|(other, _)| same_place(centre, other, same_place_m)),
+    }
+}
+
+fn same_place(a: &Candidate, b: &Candidate, same_place_m: f64) -> bool {
+    let reach = |candidate: &Candidate| candidate.extent_m.unwrap_or(same_place_m / 2.0);
+    distance_m(a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg) <= reach(a) + reach(b)
+}
+
+fn mass(mode: &[Weighted<'_>]) -> f64 {
+    mode.iter().map(|(_, weight)| weight).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(lat_deg: f64, lon_deg: f64, similarity: f32) -> Candidate {
+        Candidate { lat_deg, lon_deg, similarity, reference: String::new(), shard: 0, row: 0, extent_m: None }
+    }
+
+    fn far_end() -> Vec<Candidate> {
+        vec![candidate(0.0, 0.0, 0.1)]
+    }
+
+    #[test]
+    fn candidates_in_one_place_give_their_weighted_mean() {
+        let similar = [candidate(50.0, 8.0, 0.9), candidate(50.0002, 8.0, 0.9)];
+        let Outcome::Fix(fix) = fuse(&similar, &far_end(), &FuseOptions::default()) else { panic!("no fix") };
+        assert!((fix.lat_deg - 50.0001).abs() < 1e-6, "{fix:?}");
+    }
+
+    #[test]
+    fn a_lone_weaker_candidate_far_away_does_not_pull_the_fix() {
+        let similar = [candidate(50.0, 8.0, 0.9), candidate(50.0001, 8.0, 0.88), candidate(51.0, 9.0, 0.7)];
+        let Outcome::Fix(fix) = fuse(&similar, &far_end(), &FuseOptions::default()) else { panic!("no fix") };
+        assert!(distance_m(fix.lat_deg, fix.lon_deg, 50.0, 8.0) < 12.0, "{fix:?}");
+    }
+
+    #[test]
+    fn two_places_of_equal_weight_are_ambiguous() {
+        let similar = [candidate(50.0, 8.0, 0.9), candidate(51.0, 9.0, 0.9)];
+        assert!(matches!(fuse(&similar, &far_end(), &FuseOptions::default()), Outcome::Ambiguous));
+    }
+
+    #[test]
+    fn footprints_that_overlap_are_one_place_whatever_their_size() {
+        let mut similar = [candidate(50.0, 8.0, 0.9), candidate(50.01, 8.0, 0.9)];
+        assert!(matches!(fuse(&similar, &far_end(), &FuseOptions::default()), Outcome::Ambiguous));
+        for candidate in &mut similar {
+            candidate.extent_m = Some(600.0);
+        }
+        assert!(matches!(fuse(&similar, &far_end(), &FuseOptions::default()), Outcome::Fix(_)));
+    }
+
+    #[test]
+    fn no_candidates_are_no_fix_and_equal_similarities_are_no_crash() {
+        assert!(matches!(fuse(&[], &[], &FuseOptions::default()), Outcome::NoFix(NoFixReason::OutOfCoverage)));
+        let one = [candidate(50.0, 8.0, 0.5)];
+        assert!(matches!(fuse(&one, &one, &FuseOptions::default()), Outcome::Fix(_)));
+        assert!(matches!(fuse(&one, &[], &FuseOptions::default()), Outcome::Fix(_)));
+    }
+}

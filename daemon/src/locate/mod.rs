@@ -1,0 +1,24 @@
+//! Where was this frame taken?
+//!
+//! The data walks one way: [`Frame`] → decoded picture → embedding → similar and dissimilar [`Candidate`]s →
+//! [`Outcome`], all in one synchronous function, [`Pipeline::locate`]. Nothing here knows of a network, a broker or the
+//! time of day: the daemon, `geolocate locate` and `geolocate evaluate` call the very same function, so what is measured
+//! is what ships.
+
+mod candidate;
+mod fix_message;
+mod frame;
+mod fuse;
+mod geodesy;
+mod pipeline;
+mod prediction;
+
+pub use candidate::Candidate;
+pub use fix_message::{
+    FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, Stage, StageMilliseconds, View, timestamp,
+};
+pub use frame::{Frame, Hints, Prior};
+pub use fuse::{FuseOptions, fuse};
+pub use geodesy::{distance_m, weighted_mean};
+pub use pipeline::{Pipeline, PipelineError, PipelineOptions};
+pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};

@@ -1,0 +1,204 @@
+//! The one function from a frame to its prediction.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use index_shards::{Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
+use quantized_models::{DecodeLimits, Encoder, decode};
+use thiserror::Error;
+
+use super::{
+    Candidate, Frame, FrameError, FuseOptions, NoFixReason, Outcome, Prediction, Prior, StageTimes, distance_m, fuse,
+};
+
+/// What the pipeline may be told.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    /// How many references to find at either end, at least 1.
+    pub k: usize,
+    /// What a picture may be at most.
+    pub limits: DecodeLimits,
+    /// How candidates become a position.
+    pub fuse: FuseOptions,
+}
+
+impl Default for PipelineOptions {
+    fn default() -> Self {
+        Self { k: 16, limits: DecodeLimits::default(), fuse: FuseOptions::default() }
+    }
+}
+
+/// Why a pipeline could not be put together.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// Encoder and index do not speak of the same vectors.
+    #[error(
+        "encoder \"{encoder}\" makes vectors of space \"{encoder_space}\" ({encoder_dimensions} dimensions), but {} holds space \"{index_space}\" ({index_dimensions} dimensions): build the index with this encoder or choose the encoder of the index",
+        index.display()
+    )]
+    OtherSpace {
+        /// Name of the encoder.
+        encoder: String,
+        /// Its space.
+        encoder_space: String,
+        /// Width of its vectors.
+        encoder_dimensions: usize,
+        /// The first shard of the index.
+        index: PathBuf,
+        /// The space of the index.
+        index_space: String,
+        /// Width of the vectors in the index.
+        index_dimensions: usize,
+    },
+}
+
+/// Encoder, index and options, ready for frames. Shared between threads by reference.
+pub struct Pipeline {
+    encoder: Option<Encoder>,
+    shards: ShardSet,
+    options: PipelineOptions,
+    position_of: PositionOf,
+    verified: bool,
+}
+
+impl Pipeline {
+    /// Puts encoder and index together. Without an encoder only [`Pipeline::locate_embedding`] answers.
+    /// `verified` says whether the digests of the shards were checked; it is passed on in each message.
+    ///
+    /// # Errors
+    /// [`PipelineError::OtherSpace`] when the vectors of the two may not be compared.
+    pub fn new(
+        encoder: Option<Encoder>,
+        shards: ShardSet,
+        options: PipelineOptions,
+        verified: bool,
+    ) -> Result<Self, PipelineError> {
+        if let Some(encoder) = &encoder
+            && (encoder.space().as_str() != shards.space() || encoder.dimensions() != shards.dimensions())
+        {
+            return Err(PipelineError::OtherSpace {
+                encoder: encoder.name().to_owned(),
+                encoder_space: encoder.space().to_string(),
+                encoder_dimensions: encoder.dimensions(),
+                index: shards.shards().first().map(|shard| shard.path().to_owned()).unwrap_or_default(),
+                index_space: shards.space().to_owned(),
+                index_dimensions: shards.dimensions(),
+            });
+        }
+        let footprints = shards.shards().iter().all(|s| s.description().position_of == PositionOf::FootprintCentre);
+        let position_of = if footprints { PositionOf::FootprintCentre } else { PositionOf::Camera };
+        Ok(Self { encoder, shards, options, position_of, verified })
+    }
+
+    /// The encoder, if there is one.
+    pub fn encoder(&self) -> Option<&Encoder> {
+        self.encoder.as_ref()
+    }
+
+    /// The index.
+    pub fn shards(&self) -> &ShardSet {
+        &self.shards
+    }
+
+    /// What the positions of the index, and so of the fixes, stand for. Shards of both kinds together speak of cameras.
+    pub fn position_of(&self) -> PositionOf {
+        self.position_of
+    }
+
+    /// Whether the digests of the shards were checked.
+    pub fn verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Answers where `frame` was taken: decode → embed → retrieve → fuse. Never fails: what goes wrong with the frame is
+    /// its outcome. The clock is read for the stage times alone.
+    pub fn locate(&self, frame: &Frame) -> Prediction {
+        let start = Instant::now();
+        let mut stages = StageTimes::default();
+        let mut prediction = match self.embed(&frame.encoded, &mut stages) {
+            Ok(embedding) => self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), stages),
+            Err(error) => failed(error, stages),
+        };
+        prediction.stages.total_ms = Some(milliseconds_since(start));
+        prediction
+    }
+
+    /// The same for a query vector that was made elsewhere: retrieve → fuse.
+    pub fn locate_embedding(&self, embedding: &[f32], prior: Option<&Prior>) -> Prediction {
+        let start = Instant::now();
+        let mut prediction = self.retrieve_and_fuse(embedding, prior, StageTimes::default());
+        prediction.stages.total_ms = Some(milliseconds_since(start));
+        prediction
+    }
+
+    fn embed(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<Vec<f32>, FrameError> {
+        let start = Instant::now();
+        let image = decode(encoded, &self.options.limits).map_err(FrameError::Decode)?;
+        stages.decode_ms = Some(milliseconds_since(start));
+        let start = Instant::now();
+        let encoder = self.encoder.as_ref().ok_or_else(|| FrameError::Embed("no encoder is loaded".to_owned()))?;
+        let embedding = encoder.embed(&image).map_err(|error| FrameError::Embed(error.to_string()))?;
+        stages.embed_ms = Some(milliseconds_since(start));
+        Ok(embedding.as_slice().to_vec())
+    }
+
+    fn retrieve_and_fuse(&self, embedding: &[f32], prior: Option<&Prior>, mut stages: StageTimes) -> Prediction {
+        let start = Instant::now();
+        let (similar, dissimilar) = match self.retrieve(embedding, prior) {
+            Ok(ends) => ends,
+            Err(error) => return failed(error, stages),
+        };
+        stages.search_ms = Some(milliseconds_since(start));
+        let start = Instant::now();
+        let outcome = if similar.is_empty() {
+            Outcome::NoFix(NoFixReason::OutOfCoverage)
+        } else {
+            fuse(&similar, &dissimilar, &self.options.fuse)
+        };
+        stages.fuse_ms = Some(milliseconds_since(start));
+        Prediction { outcome, similar, dissimilar, stages }
+    }
+
+    fn retrieve(
+        &self,
+        embedding: &[f32],
+        prior: Option<&Prior>,
+    ) -> Result<(Vec<Candidate>, Vec<Candidate>), FrameError> {
+        let window = prior.map(|p| Window { lat_deg: p.lat_deg, lon_deg: p.lon_deg, radius_m: p.radius_m });
+        let options = SearchOptions { k: self.options.k, window };
+        let retrieval =
+            self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
+        let resolve = |hits: &[Hit]| hits.iter().map(|hit| self.candidate(hit)).collect::<Result<Vec<_>, _>>();
+        Ok((resolve(&retrieval.similar)?, resolve(&retrieval.dissimilar)?))
+    }
+
+    fn candidate(&self, hit: &Hit) -> Result<Candidate, FrameError> {
+        let reference = self.shards.reference(hit).map_err(|error| FrameError::Search(error.to_string()))?;
+        Ok(Candidate {
+            lat_deg: reference.place.lat_deg,
+            lon_deg: reference.place.lon_deg,
+            similarity: hit.score,
+            reference: reference.name.to_owned(),
+            shard: hit.shard,
+            row: hit.row,
+            extent_m: reference.place.footprint.as_ref().map(extent_m),
+        })
+    }
+}
+
+fn failed(error: FrameError, stages: StageTimes) -> Prediction {
+    Prediction { outcome: Outcome::Error(error), similar: Vec::new(), dissimilar: Vec::new(), stages }
+}
+
+/// Half of the shorter side of a footprint in metres.
+fn extent_m(footprint: &Footprint) -> f64 {
+    let (north, south) = (footprint.north_deg, footprint.south_deg);
+    let height_m = distance_m(north, footprint.west_deg, south, footprint.west_deg);
+    let middle_deg = f64::midpoint(north, south);
+    let width_m = distance_m(middle_deg, footprint.west_deg, middle_deg, footprint.east_deg);
+    height_m.min(width_m) / 2.0
+}
+
+fn milliseconds_since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}

@@ -1,0 +1,97 @@
+//! What the pipeline answers for one frame.
+
+use std::fmt;
+
+use quantized_models::DecodeError;
+
+use super::Candidate;
+
+/// Position that the pipeline stands for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fix {
+    /// Latitude in WGS 84 degrees.
+    pub lat_deg: f64,
+    /// Longitude in WGS 84 degrees.
+    pub lon_deg: f64,
+}
+
+/// Why there is no fix although the frame could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoFixReason {
+    /// No reference lies where the frame may have been taken.
+    OutOfCoverage,
+}
+
+impl NoFixReason {
+    /// The word that stands in messages and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfCoverage => "out_of_coverage",
+        }
+    }
+}
+
+/// Why a frame could not be worked on.
+#[derive(Debug)]
+pub enum FrameError {
+    /// The picture was refused.
+    Decode(DecodeError),
+    /// The encoder gave no usable vector.
+    Embed(String),
+    /// The index could not answer.
+    Search(String),
+    /// The pipeline itself failed on it.
+    Panicked,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode(error) => write!(f, "frame_refused: {error}"),
+            Self::Embed(error) => write!(f, "encoder_failed: {error}"),
+            Self::Search(error) => write!(f, "search_failed: {error}"),
+            Self::Panicked => write!(f, "pipeline_failed: the pipeline did not survive this frame; see the log"),
+        }
+    }
+}
+
+/// The answer for one frame.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A position.
+    Fix(Fix),
+    /// Several places far apart explain the frame about equally well; they stand in the candidates.
+    Ambiguous,
+    /// The frame was read, and there is no position to stand for.
+    NoFix(NoFixReason),
+    /// The frame could not be worked on.
+    Error(FrameError),
+}
+
+/// Wall-clock milliseconds that each stage took; absent for a stage that did not run.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StageTimes {
+    /// From encoded bytes to an upright RGB picture.
+    pub decode_ms: Option<f64>,
+    /// From the picture to its embedding, preprocessing included.
+    pub embed_ms: Option<f64>,
+    /// From the embedding to the most similar and most dissimilar references.
+    pub search_ms: Option<f64>,
+    /// From candidates to a fix.
+    pub fuse_ms: Option<f64>,
+    /// The whole call.
+    pub total_ms: Option<f64>,
+}
+
+/// All that the pipeline found for one frame.
+#[derive(Debug)]
+pub struct Prediction {
+    /// The answer.
+    pub outcome: Outcome,
+    /// The most similar references, most similar first.
+    pub similar: Vec<Candidate>,
+    /// The most dissimilar references, most dissimilar first.
+    pub dissimilar: Vec<Candidate>,
+    /// How long each stage took.
+    pub stages: StageTimes,
+}

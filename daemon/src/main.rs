@@ -1,0 +1,74 @@
+//! `geolocated run` and `geolocated check`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use geolocated::assemble;
+use geolocated::service::{Settings, run};
+use tracing_subscriber::EnvFilter;
+
+/// Answers on the device where a camera frame was taken, and publishes the answer over MQTT.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+#[command(after_help = "Example:\n  geolocated check --config /etc/geolocated/geolocated.toml\n  \
+                        geolocated run --config /etc/geolocated/geolocated.toml\n\n\
+                        GEOLOCATED__SECTION__KEY=VALUE in the environment overrides a setting.\n\
+                        GEOLOCATED_LOG sets what is logged: error, warn, info (default), debug.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs until SIGTERM or SIGINT.
+    Run {
+        /// Settings in TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Checks settings, manifest and shards without running; says what is wrong and where.
+    Check {
+        /// Settings in TOML.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr();
+    let done = match &arguments.verb {
+        Verb::Run { config } => run(config).with_context(|| format!("{} cannot be run", config.display())),
+        Verb::Check { config } => check(config).with_context(|| format!("{} does not hold", config.display())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("geolocated: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(config: &Path) -> anyhow::Result<()> {
+    let settings = Settings::load(config, std::env::vars())?;
+    assemble::check(&settings.encoder, &settings.shards)?;
+    eprintln!("{}: good", config.display());
+    Ok(())
+}
+
+/// The journal stamps lines itself; elsewhere each gets its time.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("GEOLOCATED_LOG").unwrap_or_else(|_| EnvFilter::new("info,tract=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        subscriber.without_time().init();
+    } else {
+        subscriber.init();
+    }
+}

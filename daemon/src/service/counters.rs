@@ -1,0 +1,80 @@
+//! What was counted since the start. Every drop is counted somewhere here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counters since the start of the daemon, shared between threads.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: Counter,)* }
+
+        /// The counters at one moment.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        pub struct CountersNow { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            /// All counters as they are now.
+            pub fn now(&self) -> CountersNow { CountersNow { $($name: self.$name.get(),)* } }
+        }
+    };
+}
+
+counters! {
+    /// Frames that arrived, whatever became of them.
+    frames_received,
+    /// Frames that the pipeline answered.
+    frames_answered,
+    /// Of those, frames answered with an error.
+    frames_failed,
+    /// Frames replaced by a newer one of the same camera before their turn came.
+    frames_replaced,
+    /// Frames dropped because the waiting frames would have taken too many bytes.
+    frames_over_memory,
+    /// Frames dropped because too many cameras were known.
+    frames_over_cameras,
+    /// Frames dropped because they were too old.
+    frames_stale,
+    /// Frames ignored because they were retained by the broker.
+    frames_retained,
+    /// Frames still waiting when the daemon stopped.
+    frames_at_stop,
+    /// Metadata fields or messages that were refused.
+    metadata_refused,
+    /// Messages on topics or of forms that mean nothing here.
+    messages_unknown,
+    /// Fixes acknowledged by the broker.
+    fixes_delivered,
+    /// Of those, fixes that nobody was subscribed to.
+    fixes_unheard,
+    /// Fixes that the broker refused; each refusal counts.
+    fixes_refused,
+    /// Fixes set aside because the broker takes no message of their size.
+    fixes_oversize,
+    /// Fixes dropped because the outbox was full.
+    fixes_dropped,
+    /// Connections to the broker.
+    connections,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn add_one(&self) {
+        self.add(1);
+    }
+
+    /// `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,45 @@
+//! What is wrong at the moment, in words.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Reasons for which the device is degraded, by what they are about. Shared between threads.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    reasons: Mutex<BTreeMap<&'static str, String>>,
+    changed: Notify,
+}
+
+impl Health {
+    /// Something about `subject` is wrong; `reason` is for the operator.
+    pub(super) fn degrade(&self, subject: &'static str, reason: &str) {
+        let before = self.lock().insert(subject, reason.to_owned());
+        if before.as_deref() != Some(reason) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// What was wrong about `subject` is mended.
+    pub(super) fn mend(&self, subject: &'static str) {
+        if self.lock().remove(subject).is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// All that is wrong, joined; `None` when nothing is.
+    pub(super) fn reason(&self) -> Option<String> {
+        let reasons = self.lock();
+        (!reasons.is_empty()).then(|| reasons.values().cloned().collect::<Vec<_>>().join("; "))
+    }
+
+    /// Waits until something changed since the last wait.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

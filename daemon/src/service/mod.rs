@@ -1,0 +1,30 @@
+//! Has everyone who must know been told?
+//!
+//! Frames come in by MQTT and wait in the [`Inbox`], the newest per camera. One thread takes them through the pipeline
+//! and appends each answer to the [`Outbox`]. One task owns the connection to the broker; it empties the outbox by
+//! PUBACK alone.
+
+mod backoff;
+mod boot;
+mod clock;
+mod counters;
+mod health;
+mod inbox;
+mod last;
+mod link;
+mod metadata;
+mod outbox;
+mod run;
+mod session;
+mod settings;
+mod status;
+mod topics;
+mod worker;
+
+pub use counters::{Counter, Counters, CountersNow};
+pub use inbox::{Arrived, Inbox, InboxLimits, Taken};
+pub use metadata::FrameMetadata;
+pub use outbox::{Outbox, OutboxLimits, Record, RecordId};
+pub use run::{RunError, run};
+pub use settings::{Broker, BrokerAddress, Settings, SettingsError};
+pub use topics::{InboundTopic, Topics};

@@ -1,0 +1,187 @@
+//! Puts the service together and takes it apart.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{interval, sleep, timeout};
+use tracing::{error, info, warn};
+
+use super::boot::next_boot;
+use super::health::Health;
+use super::link::{Phase, Shared, keep_connected, log_address};
+use super::status::Info;
+use super::worker::{Heartbeat, Worker};
+use super::{Counters, Inbox, Outbox, Settings, SettingsError, Topics};
+use crate::assemble::{AssembleError, assemble};
+use crate::locate::{Pipeline, PipelineOptions};
+
+/// How long the daemon tries to deliver what waits after it was told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// A pipeline without a sign of life for this long is stuck: the watchdog is no longer fed.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// Why the daemon did not start or did not go on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The model or the index.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// The system gave no thread, signal handler or event loop.
+    #[error("the system refuses what the daemon needs: {0}")]
+    System(#[from] std::io::Error),
+    /// The thread that answers frames ended by itself.
+    #[error("the thread that answers frames ended unexpectedly")]
+    WorkerEnded,
+}
+
+/// Runs the daemon with the settings in `config` until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start, or when the thread that answers frames ends by itself.
+pub fn run(config: &Path) -> Result<(), RunError> {
+    let settings = Settings::load(config, std::env::vars())?;
+    let started = Instant::now();
+    let options = PipelineOptions { limits: settings.decode, fuse: settings.fuse, ..PipelineOptions::default() };
+    let pipeline = Arc::new(assemble(Some(&settings.encoder), &settings.shards, options)?);
+    log_pipeline(&pipeline, started.elapsed());
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(settings, pipeline, started))
+}
+
+async fn serve(settings: Settings, pipeline: Arc<Pipeline>, started: Instant) -> Result<(), RunError> {
+    let shared = share(settings, &pipeline, started);
+    log_address(&shared);
+    let heartbeat = Arc::new(Heartbeat::new(started));
+    let worker = Worker {
+        pipeline,
+        inbox: Arc::clone(&shared.inbox),
+        outbox: Arc::clone(&shared.outbox),
+        counters: Arc::clone(&shared.counters),
+        heartbeat: Arc::clone(&heartbeat),
+        boot: shared.boot,
+        index_created_at_ms: shared.index_created_at_ms,
+    };
+    let (done, mut worker_done) = oneshot::channel::<()>();
+    thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
+        // Dropped when the thread ends, in whatever way.
+        let _done = done;
+        worker.run();
+    })?;
+    let (phase, phases) = watch::channel(Phase::Running);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    notify(&[NotifyState::Ready]);
+    let link = keep_connected(&shared, phases);
+    tokio::pin!(link);
+    tokio::select! {
+        () = &mut link => return Err(RunError::WorkerEnded),
+        _ = &mut worker_done => {
+            error!("the thread that answers frames ended unexpectedly");
+            return Err(RunError::WorkerEnded);
+        }
+        () = feed_watchdog(&heartbeat) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop(&shared, &phase, worker_done, link).await;
+    Ok(())
+}
+
+/// No more frames, the answer in work is finished, and what waits is delivered if the broker takes it in time.
+async fn stop(
+    shared: &Shared,
+    phase: &watch::Sender<Phase>,
+    worker_done: oneshot::Receiver<()>,
+    mut link: std::pin::Pin<&mut impl Future<Output = ()>>,
+) {
+    info!("stopping");
+    notify(&[NotifyState::Stopping]);
+    shared.inbox.close();
+    phase.send_replace(Phase::Stopping);
+    let in_time = timeout(DRAIN, async {
+        tokio::select! {
+            _ = worker_done => {}
+            () = &mut link => return,
+        }
+        phase.send_replace(Phase::Answered);
+        link.await;
+    })
+    .await;
+    let undelivered = shared.outbox.len();
+    if undelivered > 0 {
+        warn!(undelivered, in_time = in_time.is_ok(), "stopped with fixes that no broker took");
+    }
+    info!(counters = ?shared.counters.now(), "stopped");
+}
+
+fn share(settings: Settings, pipeline: &Pipeline, started: Instant) -> Shared {
+    let counters = Arc::new(Counters::default());
+    let health = Health::default();
+    let (boot, kept) = next_boot(&settings.state_dir);
+    if let Err(problem) = kept {
+        warn!(problem, "degraded");
+        health.degrade("state_dir", &problem);
+    }
+    let created = pipeline.shards().shards().iter().map(|shard| shard.description().created_at_ms);
+    Shared {
+        topics: Topics::new(&settings.topic_prefix, &settings.site, &settings.device),
+        inbox: Arc::new(Inbox::new(settings.inbox, Arc::clone(&counters))),
+        outbox: Arc::new(Outbox::new(settings.outbox, Arc::clone(&counters))),
+        info: Info::new(&settings, pipeline, boot).json(),
+        index_created_at_ms: created.max().unwrap_or(0),
+        counters,
+        health,
+        boot,
+        started,
+        settings,
+    }
+}
+
+/// Tells systemd's watchdog that the daemon lives, for as long as the pipeline shows signs of life.
+async fn feed_watchdog(heartbeat: &Heartbeat) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let mut ticks = interval(limit / 3);
+    loop {
+        ticks.tick().await;
+        if heartbeat.age() < STUCK_AFTER {
+            notify(&[NotifyState::Watchdog]);
+        } else {
+            error!(silent_s = heartbeat.age().as_secs(), "the pipeline is stuck; the watchdog is no longer fed");
+            sleep(STUCK_AFTER).await;
+        }
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(problem) = sd_notify::notify(states) {
+        warn!(%problem, "systemd could not be told");
+    }
+}
+
+fn log_pipeline(pipeline: &Pipeline, took: Duration) {
+    let shards = pipeline.shards();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        references = shards.len(),
+        shards = shards.shards().len(),
+        space = shards.space(),
+        digest = shards.digest(),
+        "index open"
+    );
+    if let Some(encoder) = pipeline.encoder() {
+        info!(
+            name = encoder.name(),
+            runtime = encoder.runtime(),
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "encoder loaded"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! What the device says of itself: `status`, `info` and `stats`.
+
+use index_shards::PositionOf;
+use serde::Serialize;
+
+use super::Settings;
+use super::counters::CountersNow;
+use crate::locate::Pipeline;
+
+/// State of the device, retained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Status {
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Online,
+    Degraded,
+    Stopping,
+    Offline,
+}
+
+impl Status {
+    /// Everything works, or `degraded` says what does not.
+    pub(super) fn running(degraded: Option<String>) -> Self {
+        let state = if degraded.is_some() { State::Degraded } else { State::Online };
+        Self { state, reason: degraded }
+    }
+
+    /// The daemon was told to stop and delivers what waits.
+    pub(super) fn stopping() -> Self {
+        Self { state: State::Stopping, reason: None }
+    }
+
+    /// The daemon stopped, or the broker says so because the connection broke.
+    pub(super) fn offline(reason: &str) -> Self {
+        Self { state: State::Offline, reason: Some(reason.to_owned()) }
+    }
+
+    pub(super) fn json(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// Description of the device, retained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Info {
+    v: u32,
+    version: &'static str,
+    boot: u64,
+    encoder: Option<EncoderInfo>,
+    index: IndexInfo,
+    limits: LimitsInfo,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct EncoderInfo {
+    name: String,
+    space: String,
+    digest: String,
+    runtime: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct IndexInfo {
+    digest: String,
+    verified: bool,
+    references: usize,
+    shards: usize,
+    space: String,
+    position_of: PositionOf,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct LimitsInfo {
+    frame_bytes: usize,
+    frame_pixels: u64,
+    frame_age_s: f64,
+    cameras: usize,
+    outbox_messages: usize,
+}
+
+impl Info {
+    /// Describes the running daemon.
+    pub(super) fn new(settings: &Settings, pipeline: &Pipeline, boot: u64) -> Self {
+        let shards = pipeline.shards();
+        Self {
+            v: 1,
+            version: env!("CARGO_PKG_VERSION"),
+            boot,
+            encoder: pipeline.encoder().map(|encoder| EncoderInfo {
+                name: encoder.name().to_owned(),
+                space: encoder.space().to_string(),
+                digest: encoder.digest().to_owned(),
+                runtime: encoder.runtime().to_owned(),
+            }),
+            index: IndexInfo {
+                digest: shards.digest(),
+                verified: pipeline.verified(),
+                references: shards.len(),
+                shards: shards.shards().len(),
+                space: shards.space().to_owned(),
+                position_of: pipeline.position_of(),
+            },
+            limits: LimitsInfo {
+                frame_bytes: settings.decode.max_bytes,
+                frame_pixels: settings.decode.max_pixels,
+                frame_age_s: settings.max_frame_age_ms as f64 / 1e3,
+                cameras: settings.inbox.cameras,
+                outbox_messages: settings.outbox.messages,
+            },
+        }
+    }
+
+    pub(super) fn json(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// Counters since the start.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Stats {
+    pub(super) v: u32,
+    pub(super) boot: u64,
+    pub(super) uptime_s: u64,
+    pub(super) outbox_waiting: usize,
+    pub(super) counters: CountersNow,
+}
+
+impl Stats {
+    pub(super) fn json(&self) -> Vec<u8> {
+        json(self)
+    }
+}
+
+/// These types hold no map with keys that are not strings and no failing serializer, so writing them cannot fail.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
