@@ -1,0 +1,24 @@
+//! The command-line tool `geolocate`: builds shards, looks into them, locates pictures, and measures how well that goes.
+//!
+//! One file per verb lies under [`verbs`]; what several verbs share lies beside it. `geolocate evaluate` and
+//! `geolocate locate` call [`geolocated::locate::Pipeline`], the very function that the daemon runs.
+
+pub mod baseline;
+pub mod bootstrap;
+pub mod cli;
+pub mod dataset;
+pub mod evaluation;
+pub mod index_args;
+pub mod left_out;
+pub mod metrics;
+pub mod npy;
+pub mod ordered;
+pub mod output;
+pub mod pictures;
+mod pose_row;
+pub mod poses;
+pub mod progress;
+pub mod report;
+pub mod require;
+pub mod split;
+pub mod verbs;

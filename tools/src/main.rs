@@ -1,0 +1,7 @@
+//! The tool's entry.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    geolocate::cli::main()
+}

@@ -1,0 +1,237 @@
+//! `geolocate evaluate`: how near the truth are the answers?
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use geolocated::assemble::assemble;
+use geolocated::locate::{Pipeline, PipelineOptions};
+use quantized_models::DecodeLimits;
+
+use super::build::normalise;
+use super::search::{at_least_one, check_width};
+use crate::baseline::Baseline;
+use crate::cli::Status;
+use crate::dataset::{all_cores, load_poses, load_split};
+use crate::evaluation::{BaselineFolders, Query, answer_all, judge_baseline, references};
+use crate::index_args::IndexArgs;
+use crate::metrics::{RANKS, Threshold, ranks_for_labels};
+use crate::npy::NpyReader;
+use crate::output::{JsonTarget, say};
+use crate::poses::PoseTable;
+use crate::report::{Evaluated, Group, Report};
+use crate::require::Requirement;
+use crate::split::{Split, roles, select};
+
+/// The roles that are run where roles are known; the first must occur.
+const USUAL: [&str; 2] = ["query", "outside"];
+/// The role of frames that should get no fix.
+const OUTSIDE: &str = "outside";
+
+/// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
+///
+/// The true position never reaches the pipeline, nor do heading, height or time. Distances are great-circle distances
+/// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  geolocate evaluate --index reference.shard --encoder models/mobilenetv3-small-576 \
+    --images set/images --poses set/poses.csv --split set/split.csv --role query,outside --baseline colour,pixel,random \
+    --require 'recall.1.25>=0.85' --json report.json"
+)]
+pub struct EvaluateArgs {
+    #[command(flatten)]
+    index: IndexArgs,
+    /// Model folder or manifest of the encoder
+    #[arg(long, value_name = "MODEL", required_unless_present = "query_vectors", conflicts_with = "query_vectors")]
+    encoder: Option<PathBuf>,
+    /// Query vectors made elsewhere: float32, row i belongs to row i of the poses
+    #[arg(long, value_name = "FILE.npy", requires = "poses")]
+    query_vectors: Option<PathBuf>,
+    /// Folder of the queries' pictures; names in the CSV files are relative to it
+    #[arg(long, value_name = "DIR", required_unless_present = "query_vectors")]
+    images: Option<PathBuf>,
+    /// CSV with at least file,lat,lon in WGS 84 degrees [default: EXIF positions]
+    #[arg(long, value_name = "FILE.csv")]
+    poses: Option<PathBuf>,
+    /// CSV with file,role: which picture plays which role; goes before a column "role" of the poses
+    #[arg(long, value_name = "FILE.csv")]
+    split: Option<PathBuf>,
+    /// Run rows of these roles [default: query,outside where roles are known, else all rows as queries]
+    #[arg(long, value_name = "ROLE[,ROLE...]", value_delimiter = ',')]
+    role: Vec<String>,
+    /// Rerank the candidates
+    #[arg(long, default_value = "off")]
+    rerank: Rerank,
+    /// Which dissimilar references are found
+    #[arg(long, default_value = "farthest")]
+    dissimilar: Dissimilar,
+    /// Also report what is trivial over the same references and queries
+    #[arg(long, value_name = "BASELINE[,...]", value_delimiter = ',')]
+    baseline: Vec<Baseline>,
+    /// Folder of the references' pictures, for baselines [default: the folder of --images]
+    #[arg(long, value_name = "DIR", requires = "baseline")]
+    reference_images: Option<PathBuf>,
+    /// Also report the figures by the values of this column of the poses; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    by: Vec<String>,
+    /// Distances in metres at which shares are reported
+    #[arg(long, value_name = "M[,M...]", value_delimiter = ',', default_value = "10,25,50,100")]
+    thresholds_m: Vec<Threshold>,
+    /// Exit with status 3 when this does not hold of the JSON; may be given several times
+    #[arg(long, value_name = "'recall.1.25>=0.85'")]
+    require: Vec<Requirement>,
+    /// How many queries to run at the same time; the milliseconds are those of one among so many
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    threads: usize,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<JsonTarget>,
+}
+
+/// Ways to rerank candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Rerank {
+    /// The order of retrieval stands
+    Off,
+}
+
+/// Ways to choose dissimilar references.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Dissimilar {
+    /// The references of the smallest similarity
+    Farthest,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// An input cannot be used, there is no query, a requirement names no figure, or the report cannot be written.
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
+    // Each has one value so far, which is what the pipeline does.
+    let (Rerank::Off, Dissimilar::Farthest) = (args.rerank, args.dissimilar);
+    let limits = DecodeLimits::default();
+    let table = load_truth(args, &limits)?;
+    let split = load_split(args.split.as_deref())?;
+    let mut queries = choose(args, &table, split.as_ref())?;
+    let shards = args.index.open()?;
+    let semi_positives = queries.iter().map(|query| query.pose.semi_positives.len()).max().unwrap_or_default();
+    let labelled = queries.iter().any(|query| query.pose.positive.is_some());
+    let for_labels = if labelled { ranks_for_labels(shards.len(), semi_positives) } else { 0 };
+    let k = RANKS.into_iter().chain([for_labels]).max().unwrap_or_default();
+    if let Some(path) = &args.query_vectors {
+        let mut reader = NpyReader::open(path)?;
+        check_width(&reader, &shards)?;
+        read_vectors(&mut reader, &table, &mut queries)?;
+    }
+    let options = PipelineOptions { k, limits, ..PipelineOptions::default() };
+    let pipeline = assemble(args.encoder.as_deref(), &args.index.index, options)?;
+    let answers = answer_all(&pipeline, queries.clone(), args.images.as_deref(), &limits, args.threads);
+    let evaluated = Evaluated {
+        space: pipeline.shards().space().to_owned(),
+        digest: pipeline.shards().digest(),
+        encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()),
+    };
+    let mut report = Report::new(&answers, pipeline.shards().len(), &args.thresholds_m, &args.by, evaluated);
+    add_baselines(args, &pipeline, &queries, &limits, &mut report)?;
+    say(args.json.as_ref(), &report.table())?;
+    if let Some(json) = &args.json {
+        json.write(&report)?;
+    }
+    check_requirements(&args.require, &report)
+}
+
+/// The poses; a bad row is an error, since figures over the others would not be those of the set.
+fn load_truth(args: &EvaluateArgs, limits: &DecodeLimits) -> anyhow::Result<PoseTable> {
+    let table = load_poses(args.poses.as_deref(), args.images.as_deref(), limits)?;
+    if args.poses.is_some()
+        && let Some(refused) = table.refused.first()
+    {
+        bail!("{}: {}", refused.name, refused.message);
+    }
+    for refused in &table.refused {
+        eprintln!("not a query: {}: {}", refused.name, refused.message);
+    }
+    if let Some(column) = args.by.iter().find(|column| !table.columns.contains(column)) {
+        bail!("--by {column}: {} has no such column, found {}", table.path.display(), table.columns.join(","));
+    }
+    Ok(table)
+}
+
+fn choose<'a>(args: &EvaluateArgs, table: &'a PoseTable, split: Option<&Split>) -> anyhow::Result<Vec<Query<'a>>> {
+    if let Some(missing) =
+        split.and_then(|split| split.without_pose(table, &roles(&args.role, &USUAL)).into_iter().next())
+    {
+        bail!("{missing}");
+    }
+    let chosen = select(table, split, &args.role, &USUAL)?;
+    let query =
+        |(pose, role): (_, Option<String>)| Query { pose, outside: role.as_deref() == Some(OUTSIDE), vector: None };
+    let queries: Vec<Query<'a>> = chosen.into_iter().map(query).collect();
+    if queries.is_empty() {
+        bail!("{}: expected at least one query, found none", table.path.display());
+    }
+    Ok(queries)
+}
+
+/// Gives each query its row of the matrix.
+fn read_vectors(reader: &mut NpyReader, table: &PoseTable, queries: &mut [Query<'_>]) -> anyhow::Result<()> {
+    if reader.rows() != table.rows {
+        let (vectors, poses) = (reader.path().display(), table.path.display());
+        bail!("{vectors}: expected {} vectors, one per row of {poses}, found {}", table.rows, reader.rows());
+    }
+    let mut waiting = queries.iter_mut().peekable();
+    for row in 0..reader.rows() {
+        let mut vector = reader.next_row()?;
+        let Some(query) = waiting.next_if(|query| query.pose.index == row) else { continue };
+        normalise(&mut vector)
+            .with_context(|| format!("{}: row {row}, which belongs to {}", reader.path().display(), query.pose.file))?;
+        query.vector = Some(vector);
+    }
+    Ok(())
+}
+
+fn add_baselines(
+    args: &EvaluateArgs,
+    pipeline: &Pipeline,
+    queries: &[Query<'_>],
+    limits: &DecodeLimits,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if args.baseline.is_empty() {
+        return Ok(());
+    }
+    let queries: Vec<Query<'_>> = queries.iter().filter(|query| !query.outside).cloned().collect();
+    let images = args.images.clone();
+    let folders = BaselineFolders {
+        references: args.reference_images.clone().or_else(|| images.clone()).unwrap_or_default(),
+        queries: images.unwrap_or_default(),
+    };
+    let looks_at_pictures = args.baseline.iter().any(|baseline| *baseline != Baseline::Random);
+    if looks_at_pictures && args.images.is_none() {
+        bail!("--baseline colour and pixel need --images");
+    }
+    let references = references(pipeline)?;
+    let deepest = RANKS.into_iter().max().unwrap_or_default();
+    for baseline in &args.baseline {
+        let judged = judge_baseline(*baseline, &references, &queries, &folders, limits, deepest, all_cores())?;
+        let figures = Group::of(&judged, &args.thresholds_m, false);
+        report.baselines.0.push((baseline.name().to_owned(), figures));
+    }
+    Ok(())
+}
+
+/// Checks every requirement and names those that do not hold on standard error.
+fn check_requirements(requirements: &[Requirement], report: &Report) -> anyhow::Result<Status> {
+    let report = serde_json::to_value(report)?;
+    let mut status = Status::Done;
+    for requirement in requirements {
+        let check = requirement.check(&report)?;
+        if !check.holds {
+            eprintln!("geolocate: requirement {requirement} does not hold, found {}", check.found);
+            status = Status::RequirementFailed;
+        }
+    }
+    Ok(status)
+}

@@ -1,0 +1,81 @@
+//! `geolocate locate`: where were these pictures taken?
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use geolocated::assemble::assemble;
+use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
+use quantized_models::{DecodeLimits, ExifTags};
+
+use crate::cli::Status;
+use crate::index_args::{IndexArgs, Near};
+use crate::output::JsonTarget;
+use crate::pictures::{self, PictureError};
+
+/// Says where pictures were taken: one fix object in JSON per picture, on one line, in the order given.
+///
+/// A picture that cannot be worked on gets an object with status "error" and a line on standard error; the others go
+/// on, and the exit status is 1. A position in the EXIF tags is not looked at; time and heading are passed on.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  geolocate locate --index reference.shard --encoder models/mobilenetv3-small-576 \
+                        photo.jpg --near 50.1,8.6,2000")]
+pub struct LocateArgs {
+    #[command(flatten)]
+    index: IndexArgs,
+    /// Model folder or manifest of the encoder
+    #[arg(long, value_name = "MODEL")]
+    encoder: PathBuf,
+    /// Search only references within this circle
+    #[arg(long, value_name = "LAT,LON,RADIUS_M", allow_hyphen_values = true)]
+    near: Option<Near>,
+    /// Where the objects go
+    #[arg(long, value_name = "FILE|-", default_value = "-")]
+    json: JsonTarget,
+    /// Pictures to locate
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// The index or the encoder cannot be used, or the result cannot be written.
+pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
+    let limits = DecodeLimits::default();
+    let options = PipelineOptions { limits, ..PipelineOptions::default() };
+    let pipeline = assemble(Some(&args.encoder), &args.index.index, options)?;
+    let mut lines = args.json.lines()?;
+    let mut status = Status::Done;
+    for image in &args.images {
+        let message = match pictures::read(image, limits.max_bytes) {
+            Ok(encoded) => locate(&pipeline, image, encoded, args.near),
+            Err(error) => unreadable(&pipeline, image, &error),
+        };
+        if message.status == MessageStatus::Error {
+            eprintln!("geolocate: {}: {}", image.display(), message.reason.as_deref().unwrap_or_default());
+            status = Status::Failed;
+        }
+        lines.write(&message)?;
+    }
+    Ok(status)
+}
+
+fn locate(pipeline: &Pipeline, image: &Path, encoded: Vec<u8>, near: Option<Near>) -> FixMessage {
+    let tags = ExifTags::read(&encoded);
+    let frame = Frame {
+        id: image.display().to_string(),
+        camera: String::new(),
+        captured_at_ms: tags.captured_at_ms,
+        hints: Hints { heading_deg: tags.heading_deg, ..Hints::default() },
+        prior: near.map(|Near(prior)| prior),
+        encoded,
+    };
+    let prediction = pipeline.locate(&frame);
+    FixMessage::new(pipeline, &frame.id, None, frame.captured_at_ms, &prediction)
+}
+
+/// What the pipeline says of an empty frame, with the reason why it is empty.
+fn unreadable(pipeline: &Pipeline, image: &Path, error: &PictureError) -> FixMessage {
+    let message = locate(pipeline, image, Vec::new(), None);
+    FixMessage { reason: Some(format!("{}: {error}", error.reason())), ..message }
+}

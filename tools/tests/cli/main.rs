@@ -1,0 +1,16 @@
+//! The tool as a script uses it: flags, files, JSON, exit statuses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod build;
+mod common;
+mod evaluate;
+mod integrity;
+mod locate;
+mod search;
