@@ -1,0 +1,1 @@
+//! Tests of whole processes; see the folder `tests`. This library is empty.
