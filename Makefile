@@ -1,0 +1,80 @@
+# geolocated: `make help` lists the targets. CONTRIBUTING.md explains them.
+# Always --workspace: other selections of packages choose other features, and the large dependencies compile again.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO_DENY_VERSION := 0.20.2
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh)
+UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/geolocated.service
+UNIT_FILES := lib/systemd/system/geolocated.service lib/sysusers.d/geolocated.conf lib/tmpfiles.d/geolocated.conf
+
+.DEFAULT_GOAL := build
+.PHONY: help build test demo lint fmt clippy deny docs shellcheck exposure audit aarch64 install uninstall
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+build: ## build the daemon and the tool (the default)
+	cargo build --locked --release --workspace --bins
+
+test: ## install what is missing (mosquitto, a C compiler), then run all tests
+	scripts/prerequisites.sh
+	cargo build --locked --release --workspace --bins
+	cargo test --locked --release --workspace
+
+demo: ## PHOTOS=DIR MODEL=DIR [POSES=FILE]: locate held-out photos over MQTT, print each fix with its error
+	@test -n "$(PHOTOS)" -a -n "$(MODEL)" || { \
+	  echo 'make demo needs PHOTOS, a folder of geotagged photos (or of others, with POSES), and MODEL, a folder' >&2; \
+	  echo 'that holds model.toml, or a manifest file. For example:' >&2; \
+	  echo '  make demo PHOTOS=flight/photos MODEL=models/encoder [POSES=flight/poses.csv]' >&2; exit 2; }
+	scripts/prerequisites.sh
+	$(MAKE) --no-print-directory build
+	"$(RELEASE)/geolocate" demo --photos "$(PHOTOS)" --encoder "$(MODEL)" $(if $(POSES),--poses "$(POSES)")
+
+lint: fmt clippy deny docs shellcheck ## all checks that need no test run
+
+fmt: ## check the formatting
+	cargo fmt --all --check
+
+clippy: ## check the lints
+	cargo clippy --locked --release --workspace --all-targets -- -D warnings
+
+docs: ## build the documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps
+
+deny: ## check licences, duplicate crates and sources of the dependencies
+	scripts/cargo-deny.sh $(CARGO_DENY_VERSION)
+	cargo deny check -D unnecessary-skip bans licenses sources
+
+shellcheck: ## check the shell scripts, where shellcheck is installed
+	@if command -v shellcheck >/dev/null; then shellcheck $(SHELL_SCRIPTS); \
+	else echo 'shellcheck is not installed: the shell scripts were NOT checked'; fi
+
+exposure: ## print and bound the exposure of the systemd unit, where systemd-analyze is installed
+	@if command -v systemd-analyze >/dev/null; then \
+	  systemd-analyze security --offline=true --no-pager --threshold=13 systemd/geolocated.service; \
+	else echo 'systemd-analyze is not installed: the unit was NOT checked'; fi
+
+audit: ## check the dependencies against the advisory database, which it fetches
+	scripts/cargo-deny.sh $(CARGO_DENY_VERSION)
+	cargo deny fetch db
+	cargo deny check advisories
+
+aarch64: ## build and test index-shards for 64-bit ARM, under emulation
+	scripts/aarch64.sh
+
+install: ## install what `make` built, below DESTDIR and PREFIX
+	install -D -m 755 "$(RELEASE)/geolocated" "$(DESTDIR)$(PREFIX)/bin/geolocated"
+	install -D -m 755 "$(RELEASE)/geolocate" "$(DESTDIR)$(PREFIX)/bin/geolocate"
+	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	sed 's#/usr/bin/#$(PREFIX)/bin/#' systemd/geolocated.service >"$(UNIT)"
+	chmod 644 "$(UNIT)"
+	install -D -m 644 systemd/geolocated.sysusers.conf "$(DESTDIR)$(PREFIX)/lib/sysusers.d/geolocated.conf"
+	install -D -m 644 systemd/geolocated.tmpfiles.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/geolocated.conf"
+	install -D -m 644 systemd/geolocated.toml "$(DESTDIR)$(PREFIX)/share/doc/geolocated/geolocated.toml"
+
+uninstall: ## remove what `make install` installed; settings and state stay
+	rm -f $(foreach file,bin/geolocated bin/geolocate $(UNIT_FILES),"$(DESTDIR)$(PREFIX)/$(file)")
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/geolocated"
