@@ -15,7 +15,8 @@ pub struct Candidate {
     pub shard: usize,
     /// Row in that shard, counted in the order given to `build`.
     pub row: u32,
-    /// Half of the shorter side of the ground that the reference shows, in metres, where its footprint is known: two
-    /// references whose centres are nearer than the sum of theirs overlap.
+    /// 0.3 of the shorter side of the ground that the reference shows, in metres, where its footprint is known. Two
+    /// references whose centres are nearer than the sum of theirs share nearly half of their ground or more; tiles cut
+    /// with half of their side in common lie clearly within it.
     pub extent_m: Option<f64>,
 }

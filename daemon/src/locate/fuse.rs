@@ -6,7 +6,8 @@ use super::{Candidate, Fix, NoFixReason, Outcome, distance_m, weighted_mean};
 /// How candidates become a position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FuseOptions {
-    /// References without a footprint that lie nearer than this to one another count as one place, in metres.
+    /// References without a footprint that lie nearer than this to one another count as one place, in metres. Those
+    /// with footprints do when they share nearly half of their ground.
     pub same_place_m: f64,
     /// How fast the weight of a candidate falls with its similarity. A candidate halfway between the dissimilar end and
     /// the best one weighs `exp(-sharpness / 2)` times as much as the best. A scale, not a probability: that takes a
@@ -18,7 +19,7 @@ pub struct FuseOptions {
 
 impl Default for FuseOptions {
     fn default() -> Self {
-        Self { same_place_m: 50.0, sharpness: 24.0, ambiguous_share: 0.9 }
+        Self { same_place_m: 50.0, sharpness: 24.0, ambiguous_share: 0.7 }
     }
 }
 

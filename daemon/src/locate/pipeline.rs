@@ -190,13 +190,13 @@ fn failed(error: FrameError, stages: StageTimes) -> Prediction {
     Prediction { outcome: Outcome::Error(error), similar: Vec::new(), dissimilar: Vec::new(), stages }
 }
 
-/// Half of the shorter side of a footprint in metres.
+/// 0.3 of the shorter side of a footprint in metres.
 fn extent_m(footprint: &Footprint) -> f64 {
     let (north, south) = (footprint.north_deg, footprint.south_deg);
     let height_m = distance_m(north, footprint.west_deg, south, footprint.west_deg);
     let middle_deg = f64::midpoint(north, south);
     let width_m = distance_m(middle_deg, footprint.west_deg, middle_deg, footprint.east_deg);
-    height_m.min(width_m) / 2.0
+    height_m.min(width_m) * 0.3
 }
 
 fn milliseconds_since(start: Instant) -> f64 {

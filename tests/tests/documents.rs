@@ -1,0 +1,75 @@
+//! What the documents show must hold: messages fit their schemas, settings are accepted.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use geolocated::service::Settings;
+use serde_json::Value;
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The blocks fenced as `language` in a document, each with the line before its fence.
+fn blocks(document: &str, language: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(project(document)).unwrap();
+    let fence = format!("```{language}\n");
+    let parts: Vec<&str> = text.split(fence.as_str()).collect();
+    let before = parts.iter().map(|part| part.trim_end().lines().last().unwrap_or_default().to_owned());
+    let after = parts.iter().skip(1).map(|part| part.split("```").next().unwrap_or_default().to_owned());
+    before.zip(after).collect()
+}
+
+#[test]
+fn every_message_shown_fits_its_schema() {
+    let mut kinds = BTreeSet::new();
+    for (marker, block) in blocks("docs/mqtt.md", "json") {
+        let kind = marker.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
+        let kind = kind.unwrap_or_else(|| panic!("docs/mqtt.md: a message without its kind before it: {marker}"));
+        let schema = std::fs::read_to_string(project(&format!("daemon/schema/{kind}.schema.json"))).unwrap();
+        let validator = jsonschema::validator_for(&serde_json::from_str::<Value>(&schema).unwrap()).unwrap();
+        let message: Value = serde_json::from_str(&block).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let problems: Vec<String> = validator.iter_errors(&message).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "docs/mqtt.md: {kind}: {problems:?}");
+        kinds.insert(kind.to_owned());
+    }
+    assert_eq!(kinds, BTreeSet::from(["fix", "stats", "status"].map(str::to_owned)));
+}
+
+#[test]
+fn every_settings_file_shown_is_accepted() {
+    let shown = [blocks("README.md", "toml"), blocks("docs/mqtt.md", "toml")].concat();
+    assert_eq!(shown.len(), 2);
+    for (_, block) in shown {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("models/my-encoder")).unwrap();
+        std::fs::write(path("reference.shard"), "").unwrap();
+        std::fs::write(path("mqtt.password"), "secret\n").unwrap();
+        std::fs::write(path("geolocated.toml"), &block).unwrap();
+        let settings = Settings::load(&path("geolocated.toml"), []).unwrap();
+        assert_eq!(settings.device, "drone-7");
+        assert_eq!(settings.fuse, geolocated::locate::FuseOptions::default(), "the defaults shown are the defaults");
+        assert_eq!(settings.decode, quantized_models::DecodeLimits::default());
+    }
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/mqtt.md",
+        "docs/models.md",
+        "docs/systemd.md",
+        "docs/accuracy.md",
+    ] {
+        let path = project(document);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let local = !link.starts_with("http");
+            assert!(!local || path.parent().unwrap().join(link).exists(), "{document}: {link}");
+        }
+    }
+}
