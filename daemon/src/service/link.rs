@@ -115,13 +115,10 @@ async fn serve(shared: &Shared, memory: &mut Memory, phase: &mut watch::Receiver
         let polled = poll(&mut events, &mut session, shared, phase, &mut stats, &mut resume).await;
         match polled {
             Ok(event) => {
-                let was_connected = session.connected();
                 if session.handle(event) {
                     return End::Goodbye;
                 }
-                if !was_connected && session.connected() {
-                    announce(&mut session, *phase.borrow());
-                }
+                announce(&mut session, *phase.borrow());
                 finish(&mut session, phase);
             }
             Err(error) => {
@@ -166,9 +163,7 @@ async fn poll(
                     // Whoever could change the phase is gone; there is nothing to wait for any more.
                     session.say_goodbye();
                 } else {
-                    if *phase.borrow_and_update() == Phase::Stopping {
-                        announce(session, Phase::Stopping);
-                    }
+                    announce(session, *phase.borrow_and_update());
                     finish(session, phase);
                 }
             }
@@ -176,10 +171,10 @@ async fn poll(
     }
 }
 
-/// Publishes that the device is stopping, if it is.
+/// Publishes that the device is stopping, if it is. Phases may follow one another faster than they are seen here.
 fn announce(session: &mut Session<'_>, phase: Phase) {
-    if phase != Phase::Running && session.connected() {
-        session.publish_status(&Status::stopping());
+    if phase != Phase::Running {
+        session.say_stopping();
     }
 }
 

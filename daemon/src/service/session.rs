@@ -55,6 +55,7 @@ pub(super) struct Session<'a> {
     window: usize,
     max_packet: Option<usize>,
     connected: bool,
+    said_stopping: bool,
     said_goodbye: bool,
     /// After a refusal nothing is sent until then.
     paused: bool,
@@ -73,6 +74,7 @@ impl<'a> Session<'a> {
             window,
             max_packet,
             connected: false,
+            said_stopping: false,
             said_goodbye: false,
             paused: false,
         }
@@ -138,6 +140,14 @@ impl<'a> Session<'a> {
     /// Whether the broker has everything.
     pub(super) fn drained(&self) -> bool {
         self.shared.outbox.is_empty() && self.memory.last.all_acknowledged()
+    }
+
+    /// Publishes, once, that the device is stopping.
+    pub(super) fn say_stopping(&mut self) {
+        if !self.said_stopping && self.connected {
+            self.said_stopping = true;
+            self.publish_status(&Status::stopping());
+        }
     }
 
     /// Publishes that the device is going; once acknowledged, disconnects.
