@@ -11,19 +11,19 @@ fn project(path: &str) -> PathBuf {
 }
 
 /// The blocks fenced as `language` in a document, each with the line before its fence.
-fn blocks(document: &str, language: &str) -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(project(document)).unwrap();
+fn blocks(document: &str, language: &str) -> std::io::Result<Vec<(String, String)>> {
+    let text = std::fs::read_to_string(project(document))?;
     let fence = format!("```{language}\n");
     let parts: Vec<&str> = text.split(fence.as_str()).collect();
     let before = parts.iter().map(|part| part.trim_end().lines().last().unwrap_or_default().to_owned());
     let after = parts.iter().skip(1).map(|part| part.split("```").next().unwrap_or_default().to_owned());
-    before.zip(after).collect()
+    Ok(before.zip(after).collect())
 }
 
 #[test]
 fn every_message_shown_fits_its_schema() {
     let mut kinds = BTreeSet::new();
-    for (marker, block) in blocks("docs/mqtt.md", "json") {
+    for (marker, block) in blocks("docs/mqtt.md", "json").unwrap() {
         let kind = marker.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
         let kind = kind.unwrap_or_else(|| panic!("docs/mqtt.md: a message without its kind before it: {marker}"));
         let schema = std::fs::read_to_string(project(&format!("daemon/schema/{kind}.schema.json"))).unwrap();
@@ -38,7 +38,7 @@ fn every_message_shown_fits_its_schema() {
 
 #[test]
 fn every_settings_file_shown_is_accepted() {
-    let shown = [blocks("README.md", "toml"), blocks("docs/mqtt.md", "toml")].concat();
+    let shown = [blocks("README.md", "toml").unwrap(), blocks("docs/mqtt.md", "toml").unwrap()].concat();
     assert_eq!(shown.len(), 2);
     for (_, block) in shown {
         let folder = tempfile::tempdir().unwrap();

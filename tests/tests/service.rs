@@ -134,7 +134,7 @@ fn frames_over_mqtt_get_the_fixes_that_locate_and_evaluate_give() {
     let mut arguments = vec!["locate".into(), "--index".into(), scene.shard.clone().into_os_string()];
     arguments.extend(["--encoder".into(), scene.flight.model.clone().into_os_string()]);
     arguments.extend(queries.iter().map(|file| scene.flight.images.join(file).into_os_string()));
-    let lines = succeeded(geolocate(arguments));
+    let lines = succeeded(&geolocate(arguments));
     for (line, fix) in lines.lines().zip(&fixes) {
         let located: Value = serde_json::from_str(line).unwrap();
         assert_valid("fix", &located);
@@ -156,7 +156,7 @@ fn compare_with_evaluate(scene: &Scene, fixes: &[Value]) {
     {
         arguments.extend([flag.into(), path.into()]);
     }
-    succeeded(geolocate(arguments));
+    succeeded(&geolocate(arguments));
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
 
     let truth: HashMap<String, (f64, f64)> =
@@ -171,7 +171,7 @@ fn compare_with_evaluate(scene: &Scene, fixes: &[Value]) {
         let top_share = share(fixes.iter().filter(|fix| within(position(&fix["candidates"][0]), fix, metres)).count());
         assert!((report["within_m"][key].as_f64().unwrap() - fix_share).abs() < 1e-9, "within {key} m: {report:#}");
         assert!((report["recall"]["1"][key].as_f64().unwrap() - top_share).abs() < 1e-9, "recall {key} m: {report:#}");
-        println!("within {key} m over MQTT: fix {fix_share:.3}, first candidate {top_share:.3}");
+        eprintln!("within {key} m over MQTT: fix {fix_share:.3}, first candidate {top_share:.3}");
     }
     let with_status = |status: &str| fixes.iter().filter(|fix| fix["status"] == status).count() as u64;
     assert_eq!(report["fixes"].as_u64(), Some(with_status("fix")));
@@ -209,7 +209,7 @@ fn bad_frames_get_errors_that_say_why_and_the_next_frame_is_answered() {
         let answer = scene.ask("nadir", id, frame);
         assert_eq!(answer["status"], "error", "{id}: {answer}");
         let reason = answer["reason"].as_str().unwrap();
-        println!("{id}: {reason}");
+        eprintln!("{id}: {reason}");
         assert!(reason.starts_with("frame_refused: ") && reason.contains(word), "{id}: {reason}");
         assert_eq!(scene.ask("nadir", &format!("after-{id}"), good.clone())["status"], "fix", "after {id}");
     }
@@ -256,7 +256,7 @@ fn a_flood_of_frames_and_camera_names_leaves_memory_flat() {
     }
     std::thread::sleep(Duration::from_secs(1));
     let after = scene.daemon.anonymous_bytes();
-    println!("anonymous memory: {before} bytes, after 3000 more camera names {after}");
+    eprintln!("anonymous memory: {before} bytes, after 3000 more camera names {after}");
     assert!(after < before + (32 << 20), "{before} -> {after}");
     let counters = scene.stop();
     assert!(counters["frames_over_cameras"].as_u64().unwrap() >= 3000, "{counters}");
@@ -477,6 +477,6 @@ fn foreign_shard(folder: &std::path::Path) -> Vec<u8> {
         "--out".as_ref(),
         out.as_ref(),
     ];
-    succeeded(geolocate(arguments));
+    succeeded(&geolocate(arguments));
     std::fs::read(out).unwrap()
 }

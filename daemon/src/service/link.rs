@@ -26,7 +26,7 @@ use super::{BrokerAddress, Counters, Inbox, Outbox, Settings, Topics};
 /// Requests that the client may hold; more than the window and all that is sent beside it.
 const CLIENT_QUEUE: usize = 256;
 const STATS_EVERY: Duration = Duration::from_secs(60);
-/// How long nothing is sent after the broker refused a fix.
+/// How long at most nothing is sent after the broker refused a fix.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// MQTT adds topic, properties and headers to a frame.

@@ -181,7 +181,7 @@ fn log_pipeline(pipeline: &Pipeline, took: Duration) {
             name = encoder.name(),
             runtime = encoder.runtime(),
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "encoder loaded"
+            "pipeline ready"
         );
     }
 }

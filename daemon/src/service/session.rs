@@ -1,7 +1,7 @@
 //! One connection to the broker, from CONNACK to its end.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
@@ -22,6 +22,9 @@ use crate::locate::{Frame, timestamp};
 /// packet ids never come round to one that is still in use.
 const MOST_IN_FLIGHT: usize = 16;
 
+/// Metadata that came by itself is for a frame that follows within this time.
+const META_VALID_FOR: Duration = Duration::from_secs(10);
+
 /// Bytes of a PUBLISH packet beside topic and payload: fixed header, topic length, packet id, property length.
 const PUBLISH_OVERHEAD: usize = 5 + 2 + 2 + 1;
 
@@ -38,8 +41,8 @@ enum Sent {
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) last: LastAnswers,
-    /// Metadata by camera that waits for its frame.
-    pub(super) meta: HashMap<String, FrameMetadata>,
+    /// Metadata by camera that waits for its frame, and when it came.
+    pub(super) meta: HashMap<String, (FrameMetadata, Instant)>,
     pub(super) frames: u64,
 }
 
@@ -168,8 +171,8 @@ impl<'a> Session<'a> {
         self.shared.counters.connections.add_one();
         info!(session_present = connack.session_present, "connected to the broker");
         for topic in self.shared.topics.subscriptions() {
-            let qos = if topic.ends_with("/meta") { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-            if let Err(error) = self.client.try_subscribe(topic, qos) {
+            // At QoS 1 the broker would keep frames, and metadata without its frame, for a device that is away.
+            if let Err(error) = self.client.try_subscribe(topic, QoS::AtMostOnce) {
                 error!(%error, "could not subscribe");
             }
         }
@@ -301,9 +304,10 @@ impl<'a> Session<'a> {
         match FrameMetadata::from_json(payload) {
             Ok((metadata, problems)) => {
                 self.report(topic, &problems);
-                if self.memory.meta.len() < self.shared.settings.inbox.cameras || self.memory.meta.contains_key(camera)
-                {
-                    self.memory.meta.insert(camera.to_owned(), metadata);
+                let (meta, now) = (&mut self.memory.meta, Instant::now());
+                meta.retain(|_, (_, came)| now.saturating_duration_since(*came) < META_VALID_FOR);
+                if meta.len() < self.shared.settings.inbox.cameras || meta.contains_key(camera) {
+                    meta.insert(camera.to_owned(), (metadata, now));
                 }
             }
             Err(problem) => self.report(topic, &[problem]),
@@ -324,12 +328,15 @@ impl<'a> Session<'a> {
             return;
         }
         counters.frames_received.add_one();
-        let waiting = self.memory.meta.remove(camera).unwrap_or_default();
+        let waiting = self.memory.meta.remove(camera).filter(|(_, came)| came.elapsed() < META_VALID_FOR);
         let pairs = publish.properties.iter().flat_map(|properties| &properties.user_properties);
         let (from_properties, problems) =
             FrameMetadata::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())));
         self.report(&String::from_utf8_lossy(&publish.topic), &problems);
-        let metadata = if from_properties.is_empty() { waiting } else { from_properties };
+        let metadata = match waiting {
+            Some((waiting, _)) if from_properties.is_empty() => waiting,
+            _ => from_properties,
+        };
         if self.is_stale(&metadata) {
             self.shared.counters.frames_stale.add_one();
             return;

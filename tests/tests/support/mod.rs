@@ -29,7 +29,7 @@ pub fn geolocate<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = 
 }
 
 /// The output of a command that must have succeeded.
-pub fn succeeded(output: Output) -> String {
+pub fn succeeded(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
     text(&output.stdout)

@@ -52,7 +52,7 @@ impl Flight {
         for (flag, path) in paths.into_iter().chain([("--encoder", &self.model), ("--out", &shard)]) {
             arguments.extend([flag.into(), path.into()]);
         }
-        super::succeeded(super::geolocate(arguments));
+        super::succeeded(&super::geolocate(arguments));
         shard
     }
 

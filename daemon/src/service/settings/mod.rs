@@ -1,0 +1,235 @@
+//! What the operator wrote: TOML, overridden by the environment, then validated.
+
+mod document;
+mod file;
+mod validation;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quantized_models::DecodeLimits;
+use thiserror::Error;
+
+use self::document::{Document, overrides};
+use self::file::SettingsFile;
+use self::validation::Validation;
+use super::{InboxLimits, OutboxLimits};
+use crate::locate::FuseOptions;
+
+/// Settings that make sense: every value was checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// First level of the topics below the prefix.
+    pub site: String,
+    /// Name of the device: second level below the prefix.
+    pub device: String,
+    /// Folder for what must outlive the process.
+    pub state_dir: PathBuf,
+    /// How to reach the broker.
+    pub broker: Broker,
+    /// What comes before the site in every topic.
+    pub topic_prefix: String,
+    /// Shards of the index.
+    pub shards: Vec<PathBuf>,
+    /// Folder or manifest of the encoder.
+    pub encoder: PathBuf,
+    /// Bounds of one picture.
+    pub decode: DecodeLimits,
+    /// Frames whose given capture time is further back than this are dropped, in milliseconds.
+    pub max_frame_age_ms: i64,
+    /// Bounds of the waiting frames.
+    pub inbox: InboxLimits,
+    /// Bounds of the waiting answers.
+    pub outbox: OutboxLimits,
+    /// How candidates become a position.
+    pub fuse: FuseOptions,
+}
+
+/// How to reach the broker and what to say to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Where it listens.
+    pub address: BrokerAddress,
+    /// Name and password, where it asks for them.
+    pub credentials: Option<(String, String)>,
+    /// Seconds between signs of life, at least 5.
+    pub keep_alive_s: u16,
+    /// Seconds for which the broker keeps the session of a device that is away.
+    pub session_expiry_s: u32,
+}
+
+/// Where the broker listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerAddress {
+    /// `mqtt://host:port`.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:///path/to/socket`.
+    Unix(PathBuf),
+}
+
+/// Why settings were refused: which file or variable, which line and key, what was expected.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The settings file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{}:{line}: not TOML: {message}", path.display())]
+    Syntax {
+        /// The settings file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What the parser expected.
+        message: String,
+    },
+    /// A key is unknown or missing, or its value is of the wrong kind or out of range.
+    #[error("{origin}: {key}: {message}")]
+    Key {
+        /// File and line, or the environment variable.
+        origin: String,
+        /// The key with the sections above it.
+        key: String,
+        /// What was expected and what was found.
+        message: String,
+    },
+}
+
+impl Settings {
+    /// Reads and validates the settings in `path`. `environment` overrides them: `GEOLOCATED__MQTT__URL` is the key
+    /// `url` in section `[mqtt]`; a value that reads as a TOML number, truth value or array is taken as one. Relative
+    /// paths count from the folder of the settings file.
+    ///
+    /// # Errors
+    /// The first problem, with file and line or variable, key, and what was expected.
+    pub fn load(path: &Path, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, SettingsError> {
+        let text = fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        let document = Document { path, text: &text, overrides: overrides(environment) };
+        let file: SettingsFile = document.read()?;
+        Validation { document: &document }.settings(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::validation::address;
+    use super::*;
+
+    const NO_VARIABLES: [(String, String); 0] = [];
+
+    fn least(dir: &Path) -> String {
+        fs::write(dir.join("a.shard"), "").unwrap();
+        fs::write(dir.join("model.toml"), "").unwrap();
+        "[device]\nsite = \"field\"\nname = \"drone-7\"\nstate_dir = \"state\"\n[mqtt]\nurl = \"mqtt://127.0.0.1:1883\"\n\
+         [index]\nshards = [\"a.shard\"]\n[models]\nencoder = \"model.toml\"\n"
+            .to_owned()
+    }
+
+    fn load(text: &str, dir: &Path, variables: &[(&str, &str)]) -> Result<Settings, String> {
+        let path = dir.join("settings.toml");
+        fs::write(&path, text).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Settings::load(&path, variables).map_err(|error| error.to_string())
+    }
+
+    fn refusal(change: impl Fn(&str) -> String) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let text = change(&least(dir.path()));
+        load(&text, dir.path(), &[]).unwrap_err()
+    }
+
+    #[test]
+    fn the_least_form_is_enough_and_paths_count_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = load(&least(dir.path()), dir.path(), &[]).unwrap();
+        assert_eq!(settings.shards, [dir.path().join("a.shard")]);
+        assert_eq!(settings.state_dir, dir.path().join("state"));
+        assert_eq!(settings.topic_prefix, "geolocated");
+        assert_eq!(settings.broker.address, BrokerAddress::Tcp { host: "127.0.0.1".to_owned(), port: 1883 });
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_file_line_and_allowed_keys() {
+        let error = refusal(|text| text.to_owned() + "colour = \"red\"\n");
+        assert!(
+            error.contains("settings.toml:11: models.colour: unknown field `colour`, expected `encoder`"),
+            "{error}"
+        );
+        let error = refusal(|text| text.to_owned() + "[paint]\ncolour = 1\n");
+        assert!(error.contains("settings.toml:11: paint: unknown field `paint`, expected one of `device`"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = refusal(|text| text.replace("name = \"drone-7\"\n", ""));
+        assert!(error.contains("device") && error.contains("missing field `name`"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_kind_or_range_is_named_with_line_expected_and_found() {
+        let error = refusal(|text| text.replace("\"drone-7\"", "7"));
+        assert!(
+            error.contains("settings.toml:3: device.name: invalid type: integer `7`, expected a string"),
+            "{error}"
+        );
+        let error = refusal(|text| text.to_owned() + "[frames]\nmax_cameras = 0\n");
+        assert!(error.contains(":12: frames.max_cameras: expected a number within 1 and 10000, found 0"), "{error}");
+        let error = refusal(|text| text.to_owned() + "[frames]\nmax_age_s = nan\n");
+        assert!(error.contains("frames.max_age_s"), "{error}");
+        let error = refusal(|text| text.replace("drone-7", "a/b"));
+        assert!(error.contains(":3: device.name: expected 1 to 64 bytes without / + # $"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_exist_is_named() {
+        let error = refusal(|text| text.replace("a.shard", "b.shard"));
+        assert!(error.contains(":8: index.shards:") && error.contains("b.shard"), "{error}");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_named_with_its_line() {
+        let error = refusal(|text| text.to_owned() + "key = = 1\n");
+        assert!(error.contains("settings.toml:11: not TOML"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_overrides_and_is_named_when_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = least(dir.path());
+        let variables = [("GEOLOCATED__MQTT__URL", "unix:///run/m.sock"), ("GEOLOCATED__FRAMES__MAX_CAMERAS", "3")];
+        let settings = load(&text, dir.path(), &variables).unwrap();
+        assert_eq!(settings.broker.address, BrokerAddress::Unix(PathBuf::from("/run/m.sock")));
+        assert_eq!(settings.inbox.cameras, 3);
+        let error = load(&text, dir.path(), &[("GEOLOCATED__FRAMES__MAX_CAMERAS", "0")]).unwrap_err();
+        assert!(error.starts_with("GEOLOCATED__FRAMES__MAX_CAMERAS: frames.max_cameras: expected"), "{error}");
+        let error = load(&text, dir.path(), &[("GEOLOCATED__PAINT__COLOUR", "red")]).unwrap_err();
+        assert!(error.contains("paint: unknown field"), "{error}");
+    }
+
+    #[test]
+    fn broker_addresses_are_read_or_refused() {
+        assert_eq!(address("mqtt://broker"), Ok(BrokerAddress::Tcp { host: "broker".to_owned(), port: 1883 }));
+        assert_eq!(address("mqtt://[::1]:99"), Ok(BrokerAddress::Tcp { host: "[::1]".to_owned(), port: 99 }));
+        for bad in
+            ["", "broker:1883", "http://broker", "mqtt://", "mqtt://b/path", "mqtts://b", "unix://", "mqtt://u:p@b"]
+        {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Settings::load(Path::new("absent.toml"), NO_VARIABLES).unwrap_err().to_string();
+        assert!(error.starts_with("absent.toml: cannot be read"), "{error}");
+    }
+}

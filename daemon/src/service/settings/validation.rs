@@ -1,0 +1,141 @@
+//! The second stage of settings: from what was written to what makes sense.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use quantized_models::DecodeLimits;
+
+use super::super::topics::{valid_level, valid_prefix};
+use super::super::{InboxLimits, OutboxLimits};
+use super::document::Document;
+use super::file::{FramesSection, FuseSection, MqttSection, SettingsFile};
+use super::{Broker, BrokerAddress, Settings, SettingsError};
+use crate::locate::FuseOptions;
+
+/// Checks every value of a settings file.
+pub(super) struct Validation<'a> {
+    pub(super) document: &'a Document<'a>,
+}
+
+impl Validation<'_> {
+    pub(super) fn settings(&self, file: SettingsFile) -> Result<Settings, SettingsError> {
+        self.level("device.site", &file.device.site)?;
+        self.level("device.name", &file.device.name)?;
+        if !valid_prefix(&file.mqtt.prefix) {
+            let expected = "expected one or two topic levels without + # $";
+            return Err(self.document.refuse("mqtt.prefix", format!("{expected}, found \"{}\"", file.mqtt.prefix)));
+        }
+        if file.index.shards.is_empty() {
+            return Err(self.document.refuse("index.shards", "expected at least one shard, found none".to_owned()));
+        }
+        let shards = file.index.shards.iter().map(|shard| self.existing("index.shards", shard));
+        let frames = self.frames(&file.frames)?;
+        Ok(Settings {
+            broker: self.broker(&file.mqtt)?,
+            site: file.device.site,
+            device: file.device.name,
+            state_dir: self.path(&file.device.state_dir),
+            topic_prefix: file.mqtt.prefix,
+            shards: shards.collect::<Result<_, _>>()?,
+            encoder: self.existing("models.encoder", &file.models.encoder)?,
+            decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
+            max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
+            inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
+            outbox: OutboxLimits {
+                messages: self.within("outbox.max_messages", file.outbox.max_messages, 1, 10_000_000)?,
+            },
+            fuse: self.fuse(&file.fuse)?,
+        })
+    }
+
+    fn frames(&self, frames: &FramesSection) -> Result<DecodeLimits, SettingsError> {
+        let limits = DecodeLimits::default();
+        self.within("frames.max_bytes", frames.max_bytes, 1024, 128 << 20)?;
+        self.within("frames.max_pixels", frames.max_pixels, 1024, 1 << 30)?;
+        self.within("frames.max_cameras", frames.max_cameras, 1, 10_000)?;
+        self.within("frames.max_waiting_bytes", frames.max_waiting_bytes, frames.max_bytes, 4 << 30)?;
+        self.within("frames.max_age_s", frames.max_age_s, 0.1, 1e9)?;
+        Ok(DecodeLimits { max_bytes: frames.max_bytes, ..limits })
+    }
+
+    fn fuse(&self, fuse: &FuseSection) -> Result<FuseOptions, SettingsError> {
+        Ok(FuseOptions {
+            same_place_m: self.within("fuse.same_place_m", fuse.same_place_m, 0.0, 1e6)?,
+            sharpness: self.within("fuse.sharpness", fuse.sharpness, 0.0, 1e6)?,
+            ambiguous_share: self.within("fuse.ambiguous_share", fuse.ambiguous_share, 1e-6, 1.0)?,
+        })
+    }
+
+    fn broker(&self, mqtt: &MqttSection) -> Result<Broker, SettingsError> {
+        let address = address(&mqtt.url).map_err(|message| self.document.refuse("mqtt.url", message))?;
+        let credentials = match (&mqtt.username, &mqtt.password_file) {
+            (Some(username), Some(file)) => Some((username.clone(), self.password(file)?)),
+            (Some(username), None) => Some((username.clone(), String::new())),
+            (None, Some(_)) => {
+                return Err(self.document.refuse("mqtt.password_file", "expected mqtt.username beside it".to_owned()));
+            }
+            (None, None) => None,
+        };
+        self.within("mqtt.keep_alive_s", mqtt.keep_alive_s, 5, 3600)?;
+        Ok(Broker { address, credentials, keep_alive_s: mqtt.keep_alive_s, session_expiry_s: mqtt.session_expiry_s })
+    }
+
+    fn password(&self, file: &Path) -> Result<String, SettingsError> {
+        let path = self.path(file);
+        let text = fs::read_to_string(&path).map_err(|error| {
+            self.document.refuse("mqtt.password_file", format!("{}: cannot be read: {error}", path.display()))
+        })?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn level(&self, key: &str, value: &str) -> Result<(), SettingsError> {
+        if valid_level(value) {
+            return Ok(());
+        }
+        let expected = "expected 1 to 64 bytes without / + # $ and control characters";
+        Err(self.document.refuse(key, format!("{expected}, found \"{}\"", value.escape_debug())))
+    }
+
+    fn within<N: PartialOrd + std::fmt::Display + Copy>(
+        &self,
+        key: &str,
+        value: N,
+        least: N,
+        most: N,
+    ) -> Result<N, SettingsError> {
+        if value >= least && value <= most {
+            return Ok(value);
+        }
+        Err(self.document.refuse(key, format!("expected a number within {least} and {most}, found {value}")))
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.document.path.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+
+    fn existing(&self, key: &str, path: &Path) -> Result<PathBuf, SettingsError> {
+        let path = self.path(path);
+        match fs::metadata(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(self.document.refuse(key, format!("{}: {error}", path.display()))),
+        }
+    }
+}
+
+/// Where the broker listens, as a URL says it.
+pub(super) fn address(text: &str) -> Result<BrokerAddress, String> {
+    let expected = "expected mqtt://HOST[:PORT] or unix:///PATH";
+    let url = url::Url::parse(text).map_err(|error| format!("{expected}, found \"{text}\": {error}"))?;
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    match (url.scheme(), url.host_str()) {
+        _ if !plain => Err(format!("{expected} and nothing else in it; name and password have keys of their own")),
+        ("mqtt", Some(host)) if !host.is_empty() && matches!(url.path(), "" | "/") => {
+            Ok(BrokerAddress::Tcp { host: host.to_owned(), port: url.port().unwrap_or(1883) })
+        }
+        ("unix", None | Some("")) if url.path().len() > 1 => Ok(BrokerAddress::Unix(PathBuf::from(url.path()))),
+        ("mqtts", _) => Err(format!(
+            "{expected}, found \"{text}\": this version speaks no TLS; reach a broker that does through a local one that bridges to it"
+        )),
+        _ => Err(format!("{expected}, found \"{text}\"")),
+    }
+}
