@@ -62,7 +62,7 @@ audit: ## check the dependencies against the advisory database, which it fetches
 	cargo deny fetch db
 	cargo deny check advisories
 
-aarch64: ## build and test index-shards for 64-bit ARM, under emulation
+aarch64: ## build and test the libraries for 64-bit ARM, under emulation
 	scripts/aarch64.sh
 
 install: ## install what `make` built, below DESTDIR and PREFIX

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds index-shards for 64-bit ARM and runs its tests under qemu: shows function and alignment, not speed.
+# Builds the libraries for 64-bit ARM and runs their tests under qemu, golden vectors included: shows function and alignment, not speed.
 # The standard library comes from rustup; where rustup cannot add it, from the folder shared/toolchain, whose script
 # prepares building it from source. Cross compiler and emulator come from apt where they are missing.
 set -euo pipefail
@@ -45,4 +45,5 @@ else
 fi
 
 # A folder of its own: the flags of a cross build would otherwise rebuild what the host shares with it.
-cargo test "${std[@]}" --locked --release --target "$target" --target-dir target/aarch64 -p index-shards
+cargo test "${std[@]}" --locked --release --target "$target" --target-dir target/aarch64 \
+    -p index-shards -p quantized-models

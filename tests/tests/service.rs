@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::broker::Broker;
+use support::broker::{Broker, CREDENTIALS};
 use support::client::{Client, Message};
 use support::daemon::{Daemon, settings};
 use support::shared::Flight;
@@ -397,6 +397,35 @@ fn sigterm_says_goodbye_and_ends_well_with_and_without_a_broker() {
     let (status, seconds) = scene.daemon.stop();
     assert!(status.success(), "{}", scene.daemon.log());
     assert!(seconds < 10.0, "{seconds} s");
+}
+
+#[test]
+fn a_broker_behind_a_unix_socket_with_a_password_is_reached_and_a_wrong_password_is_said() {
+    let test = "a_broker_behind_a_unix_socket_with_a_password_is_reached_and_a_wrong_password_is_said";
+    let Some(flight) = Flight::caliterra(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let shard = flight.build(folder.path());
+    let broker = Broker::start();
+    let mut client = Client::connect(broker.port, "watcher", &[&format!("{BASE}/#")]);
+    let (name, password) = CREDENTIALS;
+    let config = settings(folder.path(), &broker.socket_url(), &shard, &flight.model, "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let with_password = format!("[mqtt]\nusername = \"{name}\"\npassword_file = \"password\"\n");
+    std::fs::write(&config, text.replace("[mqtt]\n", &with_password)).unwrap();
+
+    std::fs::write(folder.path().join("password"), "wrong\n").unwrap();
+    let mut refused = Daemon::start(&config);
+    support::wait_for("the refusal to be logged", || refused.log().contains("NotAuthorized").then_some(()));
+    refused.assert_running();
+    assert!(refused.stop().0.success());
+
+    std::fs::write(folder.path().join("password"), format!("{password}\n")).unwrap();
+    let mut daemon = Daemon::start(&config);
+    let status = client.next("the daemon to be online", |message| message.topic.ends_with("/status"));
+    assert_eq!(status.json(), json!({"state": "online"}));
+    client.publish_with(&frame_topic("a"), flight.frame(&flight.files("query")[0]), &[("id", "x")]);
+    client.next("a fix", |message| message.topic.ends_with("/cam/a/fix") && message.json()["status"] == "fix");
+    assert!(daemon.stop().0.success());
 }
 
 #[test]

@@ -5,6 +5,11 @@ use std::process::{Child, Command, Stdio};
 
 use super::wait_for;
 
+/// Name and password for the unix socket.
+pub const CREDENTIALS: (&str, &str) = ("drone-7", "correct horse");
+
+const SOCKET: &str = "mqtt.sock";
+
 /// A running broker; killed when dropped.
 pub struct Broker {
     /// Where it listens, on 127.0.0.1.
@@ -14,11 +19,22 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker that keeps nothing on disk.
+    /// Starts a broker that keeps nothing on disk. By TCP anybody may connect; by its unix socket who knows
+    /// [`CREDENTIALS`].
     pub fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let configuration = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
+        let passwords = folder.path().join("passwords");
+        let (name, password) = CREDENTIALS;
+        let made = Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&passwords).args([name, password]).status();
+        assert!(made.expect("mosquitto_passwd comes with mosquitto").success());
+        let configuration = format!(
+            "user root\npersistence false\nper_listener_settings true\n\
+             listener {port} 127.0.0.1\nallow_anonymous true\n\
+             listener 0 {}\nallow_anonymous false\npassword_file {}\n",
+            folder.path().join(SOCKET).display(),
+            passwords.display()
+        );
         std::fs::write(folder.path().join("mosquitto.conf"), configuration).unwrap();
         let mut broker = Self { port, folder, process: None };
         broker.restart();
@@ -48,6 +64,11 @@ impl Broker {
             process.kill().ok();
             process.wait().ok();
         }
+    }
+
+    /// `unix:///path/to/socket`.
+    pub fn socket_url(&self) -> String {
+        format!("unix://{}", self.folder.path().join(SOCKET).display())
     }
 
     /// `mqtt://127.0.0.1:port`.

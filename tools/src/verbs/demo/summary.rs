@@ -1,6 +1,5 @@
 //! What the demo says of each fix and of all together.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
@@ -11,7 +10,7 @@ use geolocated::locate::{MessageStatus, StageMilliseconds, distance_m};
 use serde::Serialize;
 
 use super::flight::Answer;
-use crate::metrics::quantile;
+use crate::metrics::{Ordered, quantile};
 use crate::poses::Pose;
 
 /// Gathers the answers and writes each to a file, one JSON object per line.
@@ -65,9 +64,16 @@ impl Summary {
     /// All together.
     pub(super) fn report(&self) -> DemoReport {
         let count = |status| self.statuses.iter().filter(|found| **found == status).count();
-        let stage = |pick: fn(&StageMilliseconds) -> Option<f64>| {
-            Quantiles::of(&self.times.iter().filter_map(pick).collect::<Vec<_>>(), 0.95)
-        };
+        let stage = |pick: fn(&StageMilliseconds) -> Option<f64>| self.times.iter().filter_map(pick).collect();
+        let stages: [(&str, Vec<f64>); 7] = [
+            ("wait", stage(|ms| ms.wait)),
+            ("decode", stage(|ms| ms.decode)),
+            ("embed", stage(|ms| ms.embed)),
+            ("search", stage(|ms| ms.search)),
+            ("fuse", stage(|ms| ms.fuse)),
+            ("total", stage(|ms| ms.total)),
+            ("publish_to_fix", self.round_trips_ms.clone()),
+        ];
         DemoReport {
             frames: self.statuses.len(),
             fixes: count(MessageStatus::Fix),
@@ -78,15 +84,10 @@ impl Summary {
             right_fixes: self.errors_m.iter().filter(|error_m| **error_m <= self.right_within_m).count(),
             right_first_candidates: self.first_right,
             error_m: Quantiles::of(&self.errors_m, 0.9),
-            ms: BTreeMap::from([
-                ("wait", stage(|ms| ms.wait)),
-                ("decode", stage(|ms| ms.decode)),
-                ("embed", stage(|ms| ms.embed)),
-                ("search", stage(|ms| ms.search)),
-                ("fuse", stage(|ms| ms.fuse)),
-                ("total", stage(|ms| ms.total)),
-                ("publish_to_fix", Quantiles::of(&self.round_trips_ms, 0.95)),
-            ]),
+            ms: stages
+                .iter()
+                .filter_map(|(name, values)| Some(((*name).to_owned(), Quantiles::of(values, 0.95)?)))
+                .collect(),
         }
     }
 }
@@ -104,7 +105,7 @@ pub(super) struct DemoReport {
     right_first_candidates: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_m: Option<Quantiles>,
-    ms: BTreeMap<&'static str, Option<Quantiles>>,
+    ms: Ordered<Quantiles>,
 }
 
 /// The median and a high quantile of some values.
@@ -136,10 +137,9 @@ impl fmt::Display for DemoReport {
         if let Some(Quantiles { median, high }) = self.error_m {
             writeln!(f, "error of fixes: median {median:.1} m, 90 % within {high:.1} m")?;
         }
-        let stage = |(name, found): (&&str, &Option<Quantiles>)| {
-            found.map(|Quantiles { median, high }| format!("{name} {median:.2} / {high:.2}"))
-        };
-        let stages: Vec<String> = self.ms.iter().filter_map(stage).collect();
+        let stage =
+            |(name, Quantiles { median, high }): &(String, Quantiles)| format!("{name} {median:.2} / {high:.2}");
+        let stages: Vec<String> = self.ms.0.iter().map(stage).collect();
         writeln!(f, "milliseconds, median / 95 %: {}", stages.join(", "))
     }
 }
