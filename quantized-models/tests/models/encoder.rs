@@ -1,18 +1,8 @@
 //! The encoder on a real network: golden vectors, and everything that must be refused.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
-mod support;
-
+use crate::support::shared;
 use quantized_models::{DecodeLimits, Encoder, LoadError, Manifest, decode};
 use std::path::Path;
-use support::shared;
 
 const MODEL: &str = "encoders/mobilenetv3_small_576";
 

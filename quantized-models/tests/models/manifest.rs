@@ -1,12 +1,4 @@
 //! Manifests that say too little, too much, or the impossible.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
 use quantized_models::{Channels, Filter, Manifest, ManifestError, Resize};
 use std::path::Path;

@@ -1,18 +1,8 @@
 //! Pictures that must be decoded, and how.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
-mod support;
-
+use crate::support::{fixture, jpegs, shared};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder, codecs::webp::WebPEncoder};
 use quantized_models::{DecodeError, DecodeLimits, RgbImage, decode, dimensions};
-use support::{fixture, jpegs, shared};
 
 const RED: [u8; 3] = [220, 30, 40];
 const GREEN: [u8; 3] = [30, 200, 60];

@@ -1,17 +1,7 @@
 //! Resizing against Pillow, and shapes that no camera makes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
-mod support;
-
+use crate::support::fixture;
 use quantized_models::{Channels, DecodeLimits, EmbedError, Filter, Preprocess, Resize, RgbImage, decode};
-use support::fixture;
 
 fn picture(name: &str) -> RgbImage {
     decode(&fixture(name), &DecodeLimits::default()).unwrap()

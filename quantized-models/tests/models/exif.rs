@@ -1,17 +1,7 @@
 //! EXIF tags of real cameras, and of files that lie.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
-mod support;
-
+use crate::support::shared;
 use quantized_models::{ExifPosition, ExifTags};
-use support::shared;
 
 /// A column of a CSV line as a number; empty is absent. Only the last columns of the file are quoted.
 fn number(fields: &[&str], column: usize) -> Option<f64> {
@@ -205,7 +195,7 @@ fn local_time_counts_only_with_its_offset() {
 #[test]
 fn a_file_without_exif_has_no_tags() {
     let expected = ExifTags { orientation: 1, captured_at_ms: None, heading_deg: None, position: None };
-    for bytes in [b"".as_slice(), b"\xFF\xD8", b"not a picture", &support::fixture("quadrants.jpg")] {
+    for bytes in [b"".as_slice(), b"\xFF\xD8", b"not a picture", &crate::support::fixture("quadrants.jpg")] {
         assert_eq!(ExifTags::read(bytes), expected);
     }
 }

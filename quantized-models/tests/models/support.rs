@@ -1,5 +1,4 @@
 //! Where tests find their pictures and models.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::path::{Path, PathBuf};
 

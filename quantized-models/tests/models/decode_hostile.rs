@@ -1,20 +1,10 @@
 //! Pictures that must be refused, and fast.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "helpers of tests fail like tests"
-)]
 
-mod support;
-
+use crate::support::{fixture, jpegs, shared};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use quantized_models::{DecodeError, DecodeLimits, ExifTags, RgbImage, decode, dimensions};
 use std::time::{Duration, Instant};
-use support::{fixture, jpegs, shared};
 
 fn attempt(encoded: &[u8]) -> Result<RgbImage, DecodeError> {
     decode(encoded, &DecodeLimits::default())
