@@ -6,7 +6,7 @@ use index_shards::{OpenError, ShardSet, VerifyError, verify};
 use quantized_models::{Encoder, LoadError, Manifest, ManifestError};
 use thiserror::Error;
 
-use crate::locate::{Pipeline, PipelineError, PipelineOptions};
+use crate::locate::{Pipeline, PipelineError, PipelineOptions, same_space};
 
 /// Why a pipeline could not be opened. Each says which file, what was expected and what was found.
 #[derive(Debug, Error)]
@@ -46,7 +46,7 @@ pub fn assemble(
     // Spaces are compared before the model is loaded: a mistake in the settings should not take seconds to show.
     let loaded = match &manifest {
         Some(manifest) => {
-            same_space(manifest, &shards)?;
+            same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?;
             Some(Encoder::load(manifest)?)
         }
         None => None,
@@ -60,20 +60,6 @@ pub fn assemble(
 /// As [`assemble`].
 pub fn check(encoder: &Path, shards: &[PathBuf]) -> Result<(), AssembleError> {
     let manifest = Manifest::load(encoder)?;
-    same_space(&manifest, &ShardSet::open(shards)?)?;
-    Ok(())
-}
-
-fn same_space(manifest: &Manifest, shards: &ShardSet) -> Result<(), PipelineError> {
-    if manifest.space().as_str() == shards.space() && manifest.dimensions() == shards.dimensions() {
-        return Ok(());
-    }
-    Err(PipelineError::OtherSpace {
-        encoder: manifest.name().to_owned(),
-        encoder_space: manifest.space().to_string(),
-        encoder_dimensions: manifest.dimensions(),
-        index: shards.shards().first().map(|shard| shard.path().to_owned()).unwrap_or_default(),
-        index_space: shards.space().to_owned(),
-        index_dimensions: shards.dimensions(),
-    })
+    let shards = ShardSet::open(shards)?;
+    Ok(same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?)
 }

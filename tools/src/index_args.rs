@@ -1,11 +1,14 @@
-//! Arguments that several verbs share: the index, and a circle on the ground.
+//! Arguments that several verbs share: the index with what fits it, a circle on the ground, a number that counts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::bail;
 use clap::Args;
 use geolocated::locate::Prior;
 use index_shards::{OpenError, ShardSet};
+
+use crate::npy::NpyReader;
 
 /// Which shards to search.
 #[derive(Debug, Clone, Args)]
@@ -38,6 +41,35 @@ impl FromStr for Near {
         let Ok([lat_deg, lon_deg, radius_m]) = numbers.as_deref() else { return Err(wrong()) };
         Prior::new(*lat_deg, *lon_deg, *radius_m).map(Self)
     }
+}
+
+/// Parses a number of at least 1.
+///
+/// # Errors
+/// What was found instead.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("found {text:?}, expected a whole number of at least 1")),
+    }
+}
+
+/// Refuses vectors of another width than those of the index.
+///
+/// # Errors
+/// Both widths and both files.
+pub fn check_width(vectors: &NpyReader, shards: &ShardSet) -> anyhow::Result<()> {
+    if vectors.columns() == shards.dimensions() {
+        return Ok(());
+    }
+    let index = shards.shards().first().map(|shard| shard.path()).unwrap_or_else(|| Path::new("index"));
+    bail!(
+        "{}: expected vectors of {} dimensions as in {}, found {}",
+        vectors.path().display(),
+        shards.dimensions(),
+        index.display(),
+        vectors.columns()
+    )
 }
 
 #[cfg(test)]

@@ -21,4 +21,5 @@ pub mod progress;
 pub mod report;
 pub mod require;
 pub mod split;
+pub mod unit_vector;
 pub mod verbs;

@@ -1,5 +1,6 @@
 //! A camera frame as it comes in: the encoded picture and what its sender says of it.
 
+use index_shards::Window;
 use serde::{Deserialize, Serialize};
 
 /// One encoded picture with its metadata, as a source hands it to the pipeline.
@@ -63,6 +64,12 @@ impl Prior {
             return Err(format!("radius is {radius_m}, expected metres above 0"));
         }
         Ok(Self { lat_deg, lon_deg, radius_m })
+    }
+}
+
+impl From<Prior> for Window {
+    fn from(prior: Prior) -> Self {
+        Self { lat_deg: prior.lat_deg, lon_deg: prior.lon_deg, radius_m: prior.radius_m }
     }
 }
 

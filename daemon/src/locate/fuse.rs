@@ -1,10 +1,13 @@
 //! From candidates to a position: the heaviest group of candidates that lie together, or the statement that there are
 //! several.
 
+use serde::Deserialize;
+
 use super::{Candidate, Fix, NoFixReason, Outcome, distance_m, weighted_mean};
 
 /// How candidates become a position.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct FuseOptions {
     /// References without a footprint that lie nearer than this to one another count as one place, in metres. Those
     /// with footprints do when they share nearly half of their ground.

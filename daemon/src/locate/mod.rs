@@ -13,6 +13,8 @@ mod geodesy;
 mod pipeline;
 mod prediction;
 
+pub(crate) use pipeline::same_space;
+
 pub use candidate::Candidate;
 pub use fix_message::{
     FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, Stage, StageMilliseconds, View, timestamp,

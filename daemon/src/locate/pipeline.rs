@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use index_shards::{Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
-use quantized_models::{DecodeLimits, Encoder, decode};
+use quantized_models::{DecodeLimits, Encoder, SpaceId, decode};
 use thiserror::Error;
 
 use super::{
@@ -52,6 +52,29 @@ pub enum PipelineError {
     },
 }
 
+/// Passes when an encoder, or the manifest of one, makes vectors that may be compared with those of `shards`.
+///
+/// # Errors
+/// [`PipelineError::OtherSpace`], with both names, spaces and widths.
+pub(crate) fn same_space(
+    encoder: &str,
+    space: &SpaceId,
+    dimensions: usize,
+    shards: &ShardSet,
+) -> Result<(), PipelineError> {
+    if space.as_str() == shards.space() && dimensions == shards.dimensions() {
+        return Ok(());
+    }
+    Err(PipelineError::OtherSpace {
+        encoder: encoder.to_owned(),
+        encoder_space: space.to_string(),
+        encoder_dimensions: dimensions,
+        index: shards.shards().first().map(|shard| shard.path().to_owned()).unwrap_or_default(),
+        index_space: shards.space().to_owned(),
+        index_dimensions: shards.dimensions(),
+    })
+}
+
 /// Encoder, index and options, ready for frames. Shared between threads by reference.
 pub struct Pipeline {
     encoder: Option<Encoder>,
@@ -73,17 +96,8 @@ impl Pipeline {
         options: PipelineOptions,
         verified: bool,
     ) -> Result<Self, PipelineError> {
-        if let Some(encoder) = &encoder
-            && (encoder.space().as_str() != shards.space() || encoder.dimensions() != shards.dimensions())
-        {
-            return Err(PipelineError::OtherSpace {
-                encoder: encoder.name().to_owned(),
-                encoder_space: encoder.space().to_string(),
-                encoder_dimensions: encoder.dimensions(),
-                index: shards.shards().first().map(|shard| shard.path().to_owned()).unwrap_or_default(),
-                index_space: shards.space().to_owned(),
-                index_dimensions: shards.dimensions(),
-            });
+        if let Some(encoder) = &encoder {
+            same_space(encoder.name(), encoder.space(), encoder.dimensions(), &shards)?;
         }
         let footprints = shards.shards().iter().all(|s| s.description().position_of == PositionOf::FootprintCentre);
         let position_of = if footprints { PositionOf::FootprintCentre } else { PositionOf::Camera };
@@ -139,7 +153,7 @@ impl Pipeline {
         let encoder = self.encoder.as_ref().ok_or_else(|| FrameError::Embed("no encoder is loaded".to_owned()))?;
         let embedding = encoder.embed(&image).map_err(|error| FrameError::Embed(error.to_string()))?;
         stages.embed_ms = Some(milliseconds_since(start));
-        Ok(embedding.as_slice().to_vec())
+        Ok(embedding.into_vec())
     }
 
     fn retrieve_and_fuse(&self, embedding: &[f32], prior: Option<&Prior>, mut stages: StageTimes) -> Prediction {
@@ -164,8 +178,7 @@ impl Pipeline {
         embedding: &[f32],
         prior: Option<&Prior>,
     ) -> Result<(Vec<Candidate>, Vec<Candidate>), FrameError> {
-        let window = prior.map(|p| Window { lat_deg: p.lat_deg, lon_deg: p.lon_deg, radius_m: p.radius_m });
-        let options = SearchOptions { k: self.options.k, window };
+        let options = SearchOptions { k: self.options.k, window: prior.copied().map(Window::from) };
         let retrieval =
             self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
         let resolve = |hits: &[Hit]| hits.iter().map(|hit| self.candidate(hit)).collect::<Result<Vec<_>, _>>();

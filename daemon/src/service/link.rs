@@ -158,14 +158,9 @@ async fn poll(
                 }
             }
             _ = resume.tick() => session.resume(),
-            changed = phase.changed() => {
-                if changed.is_err() {
-                    // Whoever could change the phase is gone; there is nothing to wait for any more.
-                    session.say_goodbye();
-                } else {
-                    announce(session, *phase.borrow_and_update());
-                    finish(session, phase);
-                }
+            Ok(()) = phase.changed() => {
+                announce(session, *phase.borrow_and_update());
+                finish(session, phase);
             }
         }
     }

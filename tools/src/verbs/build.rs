@@ -9,9 +9,9 @@ use index_shards::{PositionOf, ShardDescription, ShardSummary, ShardWriter, Writ
 use quantized_models::{DecodeLimits, Encoder, Manifest, decode};
 use serde::Serialize;
 
-use super::search::at_least_one;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
+use crate::index_args::at_least_one;
 use crate::left_out::{LeftOut, LeftOutFile};
 use crate::npy::NpyReader;
 use crate::ordered::ordered_map;
@@ -20,6 +20,7 @@ use crate::pictures;
 use crate::poses::{Pose, PoseTable, Refused};
 use crate::progress::Progress;
 use crate::split::{roles, select};
+use crate::unit_vector::normalise;
 
 /// Name of the encoder in shards whose vectors were made elsewhere.
 const SUPPLIED: &str = "supplied-vectors";
@@ -238,7 +239,7 @@ fn embed_one(folder: &Path, encoder: &Encoder, limits: &DecodeLimits, pose: &Pos
         pictures::read_below(folder, &pose.file, limits).map_err(|error| refuse(error.reason(), error.to_string()))?;
     let image = decode(&encoded, limits).map_err(|error| refuse("bad_picture", error.to_string()))?;
     let embedding = encoder.embed(&image).map_err(|error| refuse("not_embedded", error.to_string()))?;
-    Ok(embedding.as_slice().to_vec())
+    Ok(embedding.into_vec())
 }
 
 /// Writes one row, or leaves it out when it is the row that is refused; any other failure is an error.
@@ -311,23 +312,6 @@ fn missing_picture(folder: Option<&Path>, pose: &Pose) -> Option<Refused> {
     }
 }
 
-/// Scales a vector to unit length; whether that was needed (it was off by more than 1e-4).
-#[expect(clippy::cast_possible_truncation, reason = "vectors are float32")]
-pub(crate) fn normalise(vector: &mut [f32]) -> anyhow::Result<bool> {
-    if let Some((column, value)) = vector.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        bail!("expected finite numbers, found {value} in column {column}");
-    }
-    let length = vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
-    if length == 0.0 {
-        bail!("expected a direction, found a vector of zeros");
-    }
-    if (length - 1.0).abs() <= 1e-4 {
-        return Ok(false);
-    }
-    vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,17 +323,5 @@ mod tests {
         for bad in ["", "now", "9223372036854775807"] {
             assert!(created_at_ms(Some(bad), UNIX_EPOCH).unwrap_err().to_string().contains("SOURCE_DATE_EPOCH"));
         }
-    }
-
-    #[test]
-    fn vectors_are_scaled_only_where_needed_and_refused_where_they_have_no_direction() {
-        let mut vector = [3.0, 4.0];
-        assert!(normalise(&mut vector).unwrap());
-        assert_eq!(vector, [0.6, 0.8]);
-        assert!(!normalise(&mut vector).unwrap());
-        assert!(normalise(&mut [0.0, 0.0]).unwrap_err().to_string().contains("zeros"));
-        assert!(normalise(&mut [0.0, f32::NAN]).unwrap_err().to_string().contains("column 1"));
-        let mut huge = [f32::MAX, f32::MAX];
-        assert!(normalise(&mut huge).unwrap() && (huge[0] - 0.5_f32.sqrt()).abs() < 1e-6);
     }
 }

@@ -8,13 +8,11 @@ use geolocated::assemble::assemble;
 use geolocated::locate::{Pipeline, PipelineOptions};
 use quantized_models::DecodeLimits;
 
-use super::build::normalise;
-use super::search::{at_least_one, check_width};
 use crate::baseline::Baseline;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
 use crate::evaluation::{BaselineFolders, Query, answer_all, judge_baseline, references};
-use crate::index_args::IndexArgs;
+use crate::index_args::{IndexArgs, at_least_one, check_width};
 use crate::metrics::{RANKS, Threshold, ranks_for_labels};
 use crate::npy::NpyReader;
 use crate::output::{JsonTarget, say};
@@ -22,6 +20,7 @@ use crate::poses::PoseTable;
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
 use crate::split::{Split, roles, select};
+use crate::unit_vector::normalise;
 
 /// The roles that are run where roles are known; the first must occur.
 const USUAL: [&str; 2] = ["query", "outside"];

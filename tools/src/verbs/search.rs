@@ -1,15 +1,15 @@
 //! `geolocate search`: the references most like and most unlike given vectors.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use index_shards::{Hit, SearchOptions, ShardSet, Window};
 use serde::Serialize;
 
 use crate::cli::Status;
-use crate::index_args::{IndexArgs, Near};
+use crate::index_args::{IndexArgs, Near, at_least_one, check_width};
 use crate::metrics::{Ordered, quantile};
 use crate::npy::NpyReader;
 use crate::ordered::ordered_map;
@@ -42,14 +42,6 @@ pub struct SearchArgs {
     json: JsonTarget,
 }
 
-/// Parses a number of at least 1.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("found {text:?}, expected a whole number of at least 1")),
-    }
-}
-
 /// A row, with its shard when there are several.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -77,7 +69,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Status> {
     let shards = args.index.open()?;
     let mut vectors = NpyReader::open(&args.vectors)?;
     check_width(&vectors, &shards)?;
-    let window = args.near.map(|Near(p)| Window { lat_deg: p.lat_deg, lon_deg: p.lon_deg, radius_m: p.radius_m });
+    let window = args.near.map(|Near(prior)| Window::from(prior));
     let options = SearchOptions { k: args.k, window };
     let progress = Progress::new("searching", vectors.rows());
     let mut found = Found { k: args.k, ..Found::default() };
@@ -106,21 +98,6 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<Status> {
     }
     args.json.write_line(&found)?;
     Ok(Status::Done)
-}
-
-/// Refuses vectors of another width than those of the index.
-pub(crate) fn check_width(vectors: &NpyReader, shards: &ShardSet) -> anyhow::Result<()> {
-    if vectors.columns() == shards.dimensions() {
-        return Ok(());
-    }
-    let index = shards.shards().first().map(|shard| shard.path()).unwrap_or_else(|| Path::new("index"));
-    bail!(
-        "{}: expected vectors of {} dimensions as in {}, found {}",
-        vectors.path().display(),
-        shards.dimensions(),
-        index.display(),
-        vectors.columns()
-    )
 }
 
 fn rows(hits: &[Hit], shards: &ShardSet) -> Vec<RowName> {

@@ -19,7 +19,7 @@ pub(super) struct SettingsFile {
     #[serde(default)]
     pub(super) outbox: OutboxSection,
     #[serde(default)]
-    pub(super) fuse: FuseSection,
+    pub(super) fuse: FuseOptions,
     #[serde(default)]
     #[expect(dead_code, reason = "reranking can only be off; the section is read so that it may be written")]
     pub(super) rerank: RerankSection,
@@ -103,21 +103,6 @@ pub(super) struct OutboxSection {
 impl Default for OutboxSection {
     fn default() -> Self {
         Self { max_messages: 10_000 }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct FuseSection {
-    pub(super) same_place_m: f64,
-    pub(super) sharpness: f64,
-    pub(super) ambiguous_share: f64,
-}
-
-impl Default for FuseSection {
-    fn default() -> Self {
-        let FuseOptions { same_place_m, sharpness, ambiguous_share } = FuseOptions::default();
-        Self { same_place_m, sharpness, ambiguous_share }
     }
 }
 

@@ -8,7 +8,7 @@ use quantized_models::DecodeLimits;
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits};
 use super::document::Document;
-use super::file::{FramesSection, FuseSection, MqttSection, SettingsFile};
+use super::file::{FramesSection, MqttSection, SettingsFile};
 use super::{Broker, BrokerAddress, Settings, SettingsError};
 use crate::locate::FuseOptions;
 
@@ -44,7 +44,7 @@ impl Validation<'_> {
             outbox: OutboxLimits {
                 messages: self.within("outbox.max_messages", file.outbox.max_messages, 1, 10_000_000)?,
             },
-            fuse: self.fuse(&file.fuse)?,
+            fuse: self.fuse(file.fuse)?,
         })
     }
 
@@ -58,12 +58,11 @@ impl Validation<'_> {
         Ok(DecodeLimits { max_bytes: frames.max_bytes, ..limits })
     }
 
-    fn fuse(&self, fuse: &FuseSection) -> Result<FuseOptions, SettingsError> {
-        Ok(FuseOptions {
-            same_place_m: self.within("fuse.same_place_m", fuse.same_place_m, 0.0, 1e6)?,
-            sharpness: self.within("fuse.sharpness", fuse.sharpness, 0.0, 1e6)?,
-            ambiguous_share: self.within("fuse.ambiguous_share", fuse.ambiguous_share, 1e-6, 1.0)?,
-        })
+    fn fuse(&self, fuse: FuseOptions) -> Result<FuseOptions, SettingsError> {
+        self.within("fuse.same_place_m", fuse.same_place_m, 0.0, 1e6)?;
+        self.within("fuse.sharpness", fuse.sharpness, 0.0, 1e6)?;
+        self.within("fuse.ambiguous_share", fuse.ambiguous_share, 1e-6, 1.0)?;
+        Ok(fuse)
     }
 
     fn broker(&self, mqtt: &MqttSection) -> Result<Broker, SettingsError> {
