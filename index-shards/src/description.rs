@@ -17,6 +17,16 @@ pub enum PositionOf {
     FootprintCentre,
 }
 
+/// What the blobs of a shard are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlobDescription {
+    /// How they are encoded, for example `jpeg`. 1 to 256 bytes.
+    pub codec: String,
+    /// What made them, so that only the same reads them: the name and digest of a model, for example. 1 to 256 bytes.
+    pub producer: String,
+}
+
 /// What a shard says about itself. It is written into the header and must fit there
 /// ([`MAX_DESCRIPTION_BYTES`](crate::MAX_DESCRIPTION_BYTES) as TOML).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +47,8 @@ pub struct ShardDescription {
     pub attribution: String,
     /// When the shard was made, Unix milliseconds UTC.
     pub created_at_ms: i64,
+    /// What the blobs of its rows are; `None` when rows have none.
+    pub blobs: Option<BlobDescription>,
 }
 
 /// The part of the description that is stored as TOML; the width is a fixed field of the header.
@@ -50,6 +62,7 @@ struct Stored {
     licence: String,
     attribution: String,
     created_at_ms: i64,
+    blobs: Option<BlobDescription>,
 }
 
 impl ShardDescription {
@@ -57,7 +70,8 @@ impl ShardDescription {
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let width = 1..=MAX_DIMENSIONS;
         expect(width.contains(&self.dimensions), "dimensions", format_args!("1 to {MAX_DIMENSIONS}"), self.dimensions)?;
-        for (field, text) in [("space", &self.space), ("encoder", &self.encoder)] {
+        let blobs = self.blobs.iter().flat_map(|it| [("blobs.codec", &it.codec), ("blobs.producer", &it.producer)]);
+        for (field, text) in [("space", &self.space), ("encoder", &self.encoder)].into_iter().chain(blobs) {
             let good = (1..=MAX_IDENTIFIER_BYTES).contains(&text.len()) && !text.contains(char::is_control);
             let expected = format_args!("1 to {MAX_IDENTIFIER_BYTES} bytes of text without control characters");
             expect(good, field, expected, format_args!("{text:?}"))?;
@@ -79,6 +93,7 @@ impl ShardDescription {
             licence: self.licence.clone(),
             attribution: self.attribution.clone(),
             created_at_ms: self.created_at_ms,
+            blobs: self.blobs.clone(),
         };
         toml::to_string(&stored).map_err(|error| Fault::new("description", "what TOML can express", error))
     }
@@ -97,6 +112,7 @@ impl ShardDescription {
             licence: stored.licence,
             attribution: stored.attribution,
             created_at_ms: stored.created_at_ms,
+            blobs: stored.blobs,
         };
         description.check().map(|()| description)
     }
@@ -116,15 +132,17 @@ mod tests {
             licence: "CC0-1.0".into(),
             attribution: "someone".into(),
             created_at_ms: 7,
+            blobs: None,
         }
     }
 
     #[test]
     fn refuses_fields_by_name() {
         type Spoil = fn(&mut ShardDescription);
-        let cases: [(&str, Spoil); 7] = [
+        let cases: [(&str, Spoil); 8] = [
             ("dimensions", |d| d.dimensions = 0),
             ("dimensions", |d| d.dimensions = MAX_DIMENSIONS + 1),
+            ("blobs.codec", |d| d.blobs = Some(BlobDescription { codec: String::new(), producer: "p".into() })),
             ("space", |d| d.space.clear()),
             ("space", |d| d.space = "a\nb".into()),
             ("encoder", |d| d.encoder = "e".repeat(257)),
@@ -144,6 +162,7 @@ mod tests {
         let mut full = description();
         full.attribution = "\"Müller\" & 'Söhne'\n© OpenStreetMap\u{7}".into();
         full.encoder_sha256 = Some("0f".repeat(32));
+        full.blobs = Some(BlobDescription { codec: "jpeg".into(), producer: "\"x\" [y]".into() });
         let toml = full.to_toml().unwrap();
         assert_eq!(ShardDescription::from_toml(4, toml.as_bytes()), Ok(full));
     }

@@ -1,47 +1,59 @@
 //! Both ends of a ranking, kept while rows go by.
 
-use crate::search::{Hit, Retrieval};
+use crate::search::Hit;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// The best rows for both ends so far: at most `k` each, whatever the number of rows.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    similar: End,
-    dissimilar: End,
+    /// By descending score.
+    pub(crate) similar: End,
+    /// By ascending score.
+    pub(crate) dissimilar: End,
 }
 
 impl Ends {
     pub(crate) fn new(k: usize) -> Self {
-        Self { similar: End::new(k), dissimilar: End::new(k) }
+        Self { similar: End::new(k, -1.0), dissimilar: End::new(k, 1.0) }
     }
 
-    /// Takes in a row. A score that is not finite comes from a damaged vector and is left out.
-    pub(crate) fn offer(&mut self, shard: usize, row: u32, score: f32) {
-        if score.is_finite() {
-            self.similar.offer(Candidate { key: -score, shard, row });
-            self.dissimilar.offer(Candidate { key: score, shard, row });
+    /// Takes a row in at both ends.
+    pub(crate) fn offer(&mut self, hit: Hit) {
+        self.similar.offer(hit);
+        self.dissimilar.offer(hit);
+    }
+
+    /// Takes in what another part of the search has found.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (end, other) in [(&mut self.similar, other.similar), (&mut self.dissimilar, other.dissimilar)] {
+            other.heap.into_iter().for_each(|candidate| end.offer_candidate(candidate));
         }
-    }
-
-    pub(crate) fn into_retrieval(self) -> Retrieval {
-        Retrieval { similar: self.similar.into_hits(|key| -key), dissimilar: self.dissimilar.into_hits(|key| key) }
     }
 }
 
 /// The `k` candidates of the least keys; the heap's top is the worst of them.
 #[derive(Debug)]
-struct End {
+pub(crate) struct End {
     k: usize,
+    /// What a score is multiplied with to become a key: 1 or -1.
+    sign: f32,
     heap: BinaryHeap<Candidate>,
 }
 
 impl End {
-    fn new(k: usize) -> Self {
-        Self { k, heap: BinaryHeap::new() }
+    fn new(k: usize, sign: f32) -> Self {
+        Self { k, sign, heap: BinaryHeap::new() }
     }
 
-    fn offer(&mut self, candidate: Candidate) {
+    /// Takes a row in. A score that is not finite comes from a damaged vector and is left out.
+    pub(crate) fn offer(&mut self, hit: Hit) {
+        if hit.score.is_finite() {
+            self.offer_candidate(Candidate { key: hit.score * self.sign, shard: hit.shard, row: hit.row });
+        }
+    }
+
+    fn offer_candidate(&mut self, candidate: Candidate) {
         if self.heap.len() < self.k {
             self.heap.push(candidate);
         } else if let Some(mut worst) = self.heap.peek_mut()
@@ -51,9 +63,15 @@ impl End {
         }
     }
 
-    fn into_hits(self, score: impl Fn(f32) -> f32) -> Vec<Hit> {
+    /// What a score, its sign turned so that more is better, must reach to get in; `None` while anything does.
+    pub(crate) fn entry(&self) -> Option<f32> {
+        self.heap.peek().filter(|_| self.heap.len() >= self.k).map(|worst| -worst.key)
+    }
+
+    /// What was found, best first.
+    pub(crate) fn into_hits(self) -> Vec<Hit> {
         let best_first = self.heap.into_sorted_vec().into_iter();
-        best_first.map(|Candidate { key, shard, row }| Hit { shard, row, score: score(key) }).collect()
+        best_first.map(|Candidate { key, shard, row }| Hit { shard, row, score: key * self.sign }).collect()
     }
 }
 
@@ -91,8 +109,9 @@ impl Eq for Candidate {}
 mod tests {
     use super::*;
 
-    fn rows(hits: &[Hit]) -> Vec<u32> {
-        hits.iter().map(|hit| hit.row).collect()
+    fn rows_of(ends: Ends) -> (Vec<u32>, Vec<u32>) {
+        let rows = |end: End| end.into_hits().iter().map(|hit| hit.row).collect();
+        (rows(ends.similar), rows(ends.dissimilar))
     }
 
     #[test]
@@ -100,29 +119,26 @@ mod tests {
         let mut ends = Ends::new(2);
         let scores = [f32::NAN, 0.5, f32::INFINITY, -0.5, f32::NEG_INFINITY, 0.25, -f32::NAN];
         for (&score, row) in scores.iter().zip(0..) {
-            ends.offer(0, row, score);
+            ends.offer(Hit { shard: 0, row, score });
         }
-        let found = ends.into_retrieval();
-        assert_eq!((rows(&found.similar), rows(&found.dissimilar)), (vec![1, 5], vec![3, 5]));
+        assert_eq!(rows_of(ends), (vec![1, 5], vec![3, 5]));
     }
 
     #[test]
     fn zero_and_minus_zero_are_a_tie() {
         let mut ends = Ends::new(3);
         for (&score, row) in [0.0, -0.0, 0.0].iter().zip(0..) {
-            ends.offer(0, row, score);
+            ends.offer(Hit { shard: 0, row, score });
         }
-        let found = ends.into_retrieval();
-        assert_eq!((rows(&found.similar), rows(&found.dissimilar)), (vec![0, 1, 2], vec![0, 1, 2]));
+        assert_eq!(rows_of(ends), (vec![0, 1, 2], vec![0, 1, 2]));
     }
 
     #[test]
     fn ties_go_to_the_first_shard_and_row_in_whatever_order_they_come() {
         let mut ends = Ends::new(2);
         for (shard, row) in [(1, 0), (0, 7), (1, 1), (0, 3)] {
-            ends.offer(shard, row, 0.5);
+            ends.offer(Hit { shard, row, score: 0.5 });
         }
-        let found = ends.into_retrieval();
-        assert_eq!((rows(&found.similar), rows(&found.dissimilar)), (vec![3, 7], vec![3, 7]));
+        assert_eq!(rows_of(ends), (vec![3, 7], vec![3, 7]));
     }
 }

@@ -82,6 +82,14 @@ pub enum OpenError {
         /// The dimensions of that one.
         found: usize,
     },
+    /// A shard of a set is there twice, under one name or two.
+    #[error("{}: the same shard as {}, expected each once", path.display(), first.display())]
+    Twice {
+        /// Where it is first.
+        first: PathBuf,
+        /// Where it is again.
+        path: PathBuf,
+    },
 }
 
 /// Why a shard did not pass [`verify`](crate::verify()).
@@ -177,14 +185,33 @@ pub enum WriteError {
         /// What is wrong.
         fault: Fault,
     },
-    /// A shard holds at most 2^32 - 1 rows.
-    #[error("{}: expected at most {} rows, found one more", path.display(), u32::MAX)]
+    /// Somebody else is writing it.
+    #[error("{}: it is being written by another process or writer", path.display())]
+    Busy {
+        /// The shard that was to be.
+        path: PathBuf,
+    },
+    /// Two rows have the same name.
+    #[error("{}: \"{}\": name: expected no name twice, found it at positions {first} and {again} of what was given",
+        path.display(), name.escape_debug())]
+    NameTwice {
+        /// The shard that was to be.
+        path: PathBuf,
+        /// The name, its first 100 characters.
+        name: String,
+        /// Position of the first row with it.
+        first: u32,
+        /// Position of another one.
+        again: u32,
+    },
+    /// A shard holds at most 2^32 - 64 rows, and they and what was skipped are counted together.
+    #[error("{}: expected at most {} inputs, found one more", path.display(), crate::header::MAX_ROWS)]
     Full {
         /// The shard that was to be.
         path: PathBuf,
     },
-    /// A shard holds at least one row.
-    #[error("{}: expected at least one row, found none", path.display())]
+    /// A shard holds at least one row, or tombstones.
+    #[error("{}: expected at least one row or a tombstone, found neither", path.display())]
     Empty {
         /// The shard that was to be.
         path: PathBuf,
@@ -197,14 +224,60 @@ pub enum WriteError {
     },
 }
 
+/// Why shards could not be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// A merge needs at least one shard.
+    #[error("expected at least one shard to merge, found an empty list")]
+    NoInputs,
+    /// An input is damaged or could not be read.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// An input could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An input could not be read on.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An input was replaced by another shard meanwhile.
+    #[error("{}: replaced by another shard while it was being read", path.display())]
+    Changed {
+        /// The input.
+        path: PathBuf,
+    },
+    /// An input does not fit the first one.
+    #[error("{}: cannot be merged with {}: {fault}", path.display(), first.display())]
+    Differs {
+        /// The input.
+        path: PathBuf,
+        /// The first input.
+        first: PathBuf,
+        /// In what it differs.
+        fault: Fault,
+    },
+    /// The operating system refused a temporary file.
+    #[error("{}: cannot use a temporary file beside it: {error}", path.display())]
+    Io {
+        /// The shard that was to be.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The new shard could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
 /// Why something could not be read from an open shard.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The operating system refused to say how long the file is.
-    #[error("{}: cannot read its length: {error}", path.display())]
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {error}", path.display())]
     Io {
         /// The shard.
         path: PathBuf,
+        /// What was being done.
+        action: &'static str,
         /// What the operating system said.
         error: io::Error,
     },

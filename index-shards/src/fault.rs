@@ -34,3 +34,5 @@ pub(crate) fn expect(
 ) -> Result<(), Fault> {
     if good { Ok(()) } else { Err(Fault::new(field, expected, found)) }
 }
+
+impl std::error::Error for Fault {}

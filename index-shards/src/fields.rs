@@ -52,6 +52,11 @@ impl<'a> Fields<'a> {
         self.array(field).map(f32::from_le_bytes)
     }
 
+    /// Every byte that is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Passes when every byte that is left is zero.
     pub(crate) fn rest_is_zero(&self, field: &'static str) -> Result<(), Fault> {
         zero(field, self.rest)

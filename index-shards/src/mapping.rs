@@ -16,9 +16,21 @@
 
 #![expect(unsafe_code, reason = "mapping a file is unsafe: nobody can promise that it does not change")]
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Advice, Mmap, MmapOptions};
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Page faults of this thread so far that had to wait for the disk.
+pub(crate) fn slow_faults() -> libc::c_long {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for what is written, and all zeros is a value of it should nothing be written.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init().ru_majflt
+    }
+}
 
 /// A file that is mapped read-only, whole.
 #[derive(Debug)]
@@ -40,6 +52,32 @@ impl Mapping {
     /// Bytes that are mapped.
     pub(crate) fn len(&self) -> u64 {
         self.map.len() as u64
+    }
+
+    /// Says that `range` will be read here and there, so that reading a page brings in no others.
+    pub(crate) fn read_at_random(&self, range: Range<u64>) {
+        self.advise(Advice::Random, range).ok();
+    }
+
+    /// Begins to bring the pages of `range` in, without waiting for them.
+    pub(crate) fn will_need(&self, range: Range<u64>) {
+        self.advise(Advice::WillNeed, range).ok();
+    }
+
+    /// Brings the pages of `range` in and waits until they are there. A page that the disk does not give is an error.
+    /// Kernels before Linux 5.14 cannot do this; there the pages are asked for and come in later.
+    pub(crate) fn populate(&self, range: Range<u64>) -> io::Result<()> {
+        match self.advise(Advice::PopulateRead, range.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.advise(Advice::WillNeed, range),
+            outcome => outcome,
+        }
+    }
+
+    /// Advice on the part of `range` that is mapped.
+    fn advise(&self, advice: Advice, range: Range<u64>) -> io::Result<()> {
+        let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(self.map.len());
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+        if start < end { self.map.advise_range(advice, start, end - start) } else { Ok(()) }
     }
 
     /// The bytes, if the file is not shorter than the mapping; else its length now.

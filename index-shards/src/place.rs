@@ -10,7 +10,7 @@ pub(crate) const HALF_TURN: i32 = 1_800_000_000;
 /// 90 degrees in stored units.
 pub(crate) const QUARTER_TURN: i32 = 900_000_000;
 /// First and last millisecond of the years 1 and 9999 UTC: what RFC 3339 can express.
-const TIME_RANGE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+pub(crate) const TIME_RANGE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// A rectangle on the ground, bounded by parallels and meridians (WGS 84 degrees). It reaches from `west_deg` eastwards
 /// to `east_deg`; one that crosses the antimeridian has `west_deg > east_deg`.

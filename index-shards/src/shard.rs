@@ -1,97 +1,68 @@
 //! One shard, open.
 
+mod sections;
+
+use crate::clusters::Layout;
 use crate::description::ShardDescription;
-use crate::ends::Ends;
+use crate::digest::Digest;
 use crate::error::{OpenError, ReadError};
 use crate::fault::Fault;
-use crate::header::{HEADER_BYTES, Header, HeaderError, MAGIC, Page};
+use crate::header::Header;
 use crate::mapping::Mapping;
-use crate::place::Place;
+use crate::open_file::OpenFile;
+pub(crate) use crate::reference::Reference;
 use crate::region::Region;
-use crate::search::Scan;
-use crate::sections::names::Names;
-use crate::sections::places::Places;
-use crate::sections::vectors::Vectors;
-use crate::sections::{Entry, Kind};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use crate::rotation::Rotation;
+use crate::row::dequantize;
+use crate::sections::columns::NO_TIME;
+use crate::sections::details::blocks as details_blocks;
+use crate::sections::{Entry, Kind, blobs};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 
 /// An open shard: its header checked, its sections mapped and unread. Cheap to keep; shared between threads freely.
 #[derive(Debug)]
 pub struct Shard {
     path: PathBuf,
     header: Header,
-    digest: String,
+    digest: Digest,
+    digits: String,
+    rotation: Rotation,
     mapping: Mapping,
-}
-
-/// One reference of a shard.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reference<'a> {
-    /// Its row: its position in the order in which references were pushed, from 0.
-    pub row: u32,
-    /// Its name, unique in the shard.
-    pub name: &'a str,
-    /// Where it was taken.
-    pub place: Place,
+    /// For how many searches more vectors are asked for before they are read.
+    cold: AtomicU32,
 }
 
 /// A section of the file, for showing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionInfo {
-    /// What it holds: `vectors`, `places`, `names`.
+    /// What it holds: `vectors`, `codes`, `second`, `centroids`, `slots`, `columns`, `zones`, `details`, `sources`,
+    /// `blobs`, `removed` or `decoder`.
     pub name: &'static str,
     /// Where it begins, bytes from the beginning of the file.
     pub offset: u64,
-    /// Its length without padding, bytes.
+    /// Its length without padding, bytes; 0 for one that the shard does not have.
     pub length: u64,
     /// SHA-256 over the section and its padding, 64 hexadecimal digits.
     pub digest: String,
 }
 
-/// A file whose header is that of an intact shard and whose length is what the header says.
-pub(crate) struct OpenFile {
-    pub(crate) file: File,
-    pub(crate) header: Header,
-    pub(crate) digest: String,
-    pub(crate) bytes: u64,
-}
-
-impl OpenFile {
-    /// Reads and checks the header; what is left to read begins at the first section.
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        let refused = |action| move |error| OpenError::Io { path: path.into(), action, error };
-        // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
-        if !fs::metadata(path).map_err(refused("open"))?.is_file() {
-            return Err(OpenError::NotAFile { path: path.into() });
-        }
-        let file = File::open(path).map_err(refused("open"))?;
-        let found = file.metadata().map_err(refused("read the length"))?.len();
-        let mut start = Vec::new();
-        (&file).take(HEADER_BYTES as u64).read_to_end(&mut start).map_err(refused("read the header"))?;
-        let (header, digest) = decode(path, &start)?;
-        let expected = header.file_bytes().unwrap_or(u64::MAX);
-        if found != expected {
-            return Err(OpenError::Length { path: path.into(), expected, found });
-        }
-        Ok(Self { file, header, digest, bytes: found })
-    }
-}
-
-/// The header in the first bytes of a file.
-fn decode(path: &Path, start: &[u8]) -> Result<(Header, String), OpenError> {
-    let refused = |fault| OpenError::Header { path: path.into(), fault };
-    if !start.starts_with(&MAGIC) {
-        return Err(refused(HeaderError::Magic { found: start.iter().copied().take(MAGIC.len()).collect() }));
-    }
-    let Some(page) = start.first_chunk::<HEADER_BYTES>() else {
-        let (expected, found) = (HEADER_BYTES as u64, start.len() as u64);
-        return Err(OpenError::Cut { path: path.into(), expected, found });
-    };
-    let page: &Page = page;
-    let (header, digest) = Header::decode(page).map_err(refused)?;
-    Ok((header, digest.to_string()))
+/// How the codes of a shard are laid out, for showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutInfo {
+    /// Number of lists, of which a search scans some; 0 in a flat shard, where it scans all codes.
+    pub lists: usize,
+    /// Number of centroids: one per list, or some that are typical of a flat shard's rows.
+    pub centroids: usize,
+    /// Slots of the codes: one per row, and those that fill up blocks of 64.
+    pub slots: usize,
+    /// Dimensions whose signs are read of every scanned row.
+    pub first_layer_dimensions: usize,
+    /// Dimensions whose signs are read only of rows that the first layer leaves.
+    pub second_layer_dimensions: usize,
+    /// Why it is as it is, in words.
+    pub reason: String,
 }
 
 impl Shard {
@@ -106,7 +77,14 @@ impl Shard {
         let refused = |error| OpenError::Io { path: path.into(), action: "map", error };
         let length = usize::try_from(bytes).map_err(|error| refused(io::Error::other(error)))?;
         let mapping = Mapping::new(file, length).map_err(refused)?;
-        Ok(Self { path: path.into(), header, digest, mapping })
+        // A query needs few pages of these, here and there: the next ones are not worth reading. Of both layers of the
+        // codes it needs nearly all, in order.
+        for kind in [Kind::Vectors, Kind::Details, Kind::Blobs] {
+            mapping.read_at_random(header.section(kind).range());
+        }
+        let rotation = Rotation::new(header.description.dimensions, header.coding.seed);
+        let cold = AtomicU32::new(sections::COLD_SEARCHES);
+        Ok(Self { path: path.into(), header, digest, digits: digest.to_string(), rotation, mapping, cold })
     }
 
     /// The path it was opened by.
@@ -119,24 +97,39 @@ impl Shard {
         &self.header.description
     }
 
-    /// Number of references, at least 1.
+    /// Number of references.
     pub fn len(&self) -> usize {
         self.header.rows as usize
     }
 
-    /// Always false: a shard without references cannot be written and is not opened.
+    /// Whether there are only tombstones.
     pub fn is_empty(&self) -> bool {
         self.header.rows == 0
     }
 
     /// The shard's digest, which stands for all of its content: 64 hexadecimal digits.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.digits
     }
 
-    /// A region that all its places lie in.
-    pub fn region(&self) -> Region {
-        self.header.bounds.region()
+    /// A region that all its places lie in; `None` without references.
+    pub fn region(&self) -> Option<Region> {
+        self.header.bounds.map(|bounds| bounds.region())
+    }
+
+    /// How its codes are laid out, and why.
+    pub fn layout(&self) -> LayoutInfo {
+        let (coding, layers) = (self.header.coding, self.layers());
+        let layout = Layout { lists: coding.lists, centroids: coding.centroids };
+        let first = layers.first().min(layers.dimensions());
+        LayoutInfo {
+            lists: if coding.lists { coding.centroids as usize } else { 0 },
+            centroids: coding.centroids as usize,
+            slots: coding.slots as usize,
+            first_layer_dimensions: first,
+            second_layer_dimensions: layers.dimensions() - first,
+            reason: layout.reason(self.header.rows),
+        }
     }
 
     /// Length of the file, bytes.
@@ -158,40 +151,139 @@ impl Shard {
     ///
     /// # Errors
     /// No such row; or the file is damaged there or was cut.
-    pub fn reference(&self, row: u32) -> Result<Reference<'_>, ReadError> {
-        if row >= self.header.rows {
-            return Err(ReadError::NoSuchRow { path: self.path.clone(), found: row, rows: self.header.rows });
-        }
-        let name = self.names()?.get(row).map_err(|fault| self.damaged(Kind::Names, Some(row), fault))?;
-        let place = self.places()?.get(row).map_err(|fault| self.damaged(Kind::Places, Some(row), fault))?;
-        Ok(Reference { row, name, place })
+    pub fn reference(&self, row: u32) -> Result<Reference, ReadError> {
+        self.check_row(row)?;
+        let in_row = |kind: Kind| move |fault| self.damaged(kind, Some(row), fault);
+        let columns = self.columns()?.get(row).ok_or_else(|| self.too_short(Kind::Columns))?;
+        let captured_at_ms = Some(columns.captured_ms).filter(|time| *time != NO_TIME);
+        let details = self.details()?;
+        let (name, place) = details
+            .look(row, |found| Ok((found.name()?.to_owned(), found.place(columns.lat, columns.lon, captured_at_ms)?)))
+            .map_err(in_row(Kind::Details))?;
+        let source = self.sources()?.get(columns.source).map_err(in_row(Kind::Sources))?.map(String::from);
+        Ok(Reference { row, position: columns.position, name, place, source })
     }
 
-    /// Offers every row to `ends`; `position` is the shard's position in its set.
-    pub(crate) fn scan(&self, scan: &Scan, position: usize, ends: &mut Ends) -> Result<(), ReadError> {
-        let vectors = Vectors::new(self.section(Kind::Vectors)?, self.header.description.dimensions);
-        scan.run(position, self.header.rows, vectors, self.places()?, ends);
+    /// The position of a row in the order in which references were given to the writer. Reads nothing but that.
+    ///
+    /// # Errors
+    /// No such row; or the file was cut.
+    pub fn position(&self, row: u32) -> Result<u32, ReadError> {
+        self.check_row(row)?;
+        self.columns()?.position(row).ok_or_else(|| self.too_short(Kind::Columns))
+    }
+
+    /// The row of a position; `None` where no reference has it. Looks through all rows.
+    ///
+    /// # Errors
+    /// The file was cut.
+    pub fn row_at(&self, position: u32) -> Result<Option<u32>, ReadError> {
+        let columns = self.columns()?;
+        Ok((0..self.header.rows).find(|row| columns.position(*row) == Some(position)))
+    }
+
+    /// Calls `visit` for all references by row, each packed part of the file unpacked once; so it is much faster than
+    /// asking for one after the other.
+    ///
+    /// # Errors
+    /// Those of `visit`; or the file is damaged or was cut.
+    pub fn for_each_reference<E: From<ReadError>>(
+        &self,
+        mut visit: impl FnMut(Reference) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (columns, sources, details) = (self.columns()?, self.sources()?, self.details()?);
+        for block in 0..details_blocks(self.header.rows) {
+            let mut references = Vec::new();
+            details
+                .for_each(block, |row, found| {
+                    let Some(known) = columns.get(row) else { return Ok(()) };
+                    let captured_at_ms = Some(known.captured_ms).filter(|time| *time != NO_TIME);
+                    let place = found.place(known.lat, known.lon, captured_at_ms)?;
+                    let (name, source) = (found.name()?.to_owned(), sources.get(known.source)?.map(String::from));
+                    references.push(Reference { row, position: known.position, name, place, source });
+                    Ok(())
+                })
+                .map_err(|fault| self.damaged(Kind::Details, None, fault))?;
+            references.into_iter().try_for_each(&mut visit)?;
+        }
         Ok(())
     }
 
-    fn places(&self) -> Result<Places<'_>, ReadError> {
-        Places::new(self.section(Kind::Places)?, self.header.rows).ok_or_else(|| self.too_short(Kind::Places))
+    /// The blob of a row; `None` without one. Brings in no other row's.
+    ///
+    /// # Errors
+    /// No such row; or the file is damaged there or was cut.
+    pub fn blob(&self, row: u32) -> Result<Option<&[u8]>, ReadError> {
+        self.check_row(row)?;
+        let section = self.section(Kind::Blobs)?;
+        if section.is_empty() {
+            return Ok(None);
+        }
+        blobs::get(section, self.header.rows, row).map_err(|fault| self.damaged(Kind::Blobs, Some(row), fault))
     }
 
-    fn names(&self) -> Result<Names<'_>, ReadError> {
-        Names::new(self.section(Kind::Names)?, self.header.rows).ok_or_else(|| self.too_short(Kind::Names))
+    /// The embedding of a row, as it came back from the bytes that it is stored in: unit length, and some hundredths of
+    /// a degree from what was given to the writer.
+    ///
+    /// # Errors
+    /// No such row; or the file was cut.
+    pub fn vector(&self, row: u32) -> Result<Vec<f32>, ReadError> {
+        self.check_row(row)?;
+        let (scale, bytes) = self.vectors()?.get(row).ok_or_else(|| self.too_short(Kind::Vectors))?;
+        let mut vector = vec![0.0; bytes.len()];
+        dequantize(scale, bytes, &mut vector);
+        self.rotation.invert(&mut vector);
+        Ok(vector)
+    }
+
+    /// The names of all sources that its references come from, rising by their bytes.
+    ///
+    /// # Errors
+    /// The file is damaged there or was cut.
+    pub fn source_names(&self) -> Result<Vec<&str>, ReadError> {
+        let names: Result<Vec<_>, Fault> = self.sources()?.names().collect();
+        names.map_err(|fault| self.damaged(Kind::Sources, None, fault))
+    }
+
+    /// From which shards, by their digests, it removes how many rows.
+    ///
+    /// # Errors
+    /// The file is damaged there or was cut.
+    pub fn tombstones(&self) -> Result<Vec<(String, usize)>, ReadError> {
+        let records = self.removed()?.records();
+        let shown = records.map(|record| record.map(|record| (record.digest.to_string(), record.len())));
+        shown.collect::<Result<_, _>>().map_err(|fault| self.damaged(Kind::Removed, None, fault))
+    }
+
+    /// Brings in from the disk what every query reads, the codes and what belongs to them, and waits until it is there.
+    ///
+    /// # Errors
+    /// The operating system refused, or a page cannot be read.
+    pub fn prefault(&self) -> Result<(), ReadError> {
+        let refused = |error| ReadError::Io { path: self.path.clone(), action: "bring in the codes", error };
+        for kind in [Kind::Codes, Kind::Second, Kind::Centroids, Kind::Slots, Kind::Zones, Kind::Removed, Kind::Decoder]
+        {
+            self.mapping.populate(self.header.section(kind).range()).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn check_row(&self, row: u32) -> Result<(), ReadError> {
+        let rows = self.header.rows;
+        let missing = || ReadError::NoSuchRow { path: self.path.clone(), found: row, rows };
+        if row < rows { Ok(()) } else { Err(missing()) }
     }
 
     /// The bytes of a section, without padding.
     fn section(&self, kind: Kind) -> Result<&[u8], ReadError> {
-        let bytes = self.mapping.bytes().map_err(|error| ReadError::Io { path: self.path.clone(), error })?;
+        let refused = |error| ReadError::Io { path: self.path.clone(), action: "read its length", error };
+        let bytes = self.mapping.bytes().map_err(refused)?;
         let (path, expected) = (&self.path, self.mapping.len());
         let bytes = bytes.map_err(|found| ReadError::Cut { path: path.clone(), expected, found })?;
-        let entry = self.header.sections.iter().find(|entry| entry.kind == kind);
-        entry.and_then(|entry| range(entry, bytes)).ok_or_else(|| self.too_short(kind))
+        range(&self.header.section(kind), bytes).ok_or_else(|| self.too_short(kind))
     }
 
-    fn damaged(&self, kind: Kind, row: Option<u32>, fault: Fault) -> ReadError {
+    pub(crate) fn damaged(&self, kind: Kind, row: Option<u32>, fault: Fault) -> ReadError {
         ReadError::Damaged { path: self.path.clone(), section: kind.name(), row, fault }
     }
 

@@ -298,3 +298,26 @@ pub enum EmbedError {
         length: f64,
     },
 }
+
+/// Why a picture has no thumbnail.
+#[derive(Debug, thiserror::Error)]
+pub enum ThumbnailError {
+    /// The picture has no pixels.
+    #[error("cannot make a thumbnail of a picture without pixels: expected at least 1 x 1, found {width} x {height}")]
+    NoPixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// The picture could not be resized or encoded.
+    #[error("cannot make a thumbnail of a picture of {width} x {height} pixels: {reason}")]
+    Failed {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// What the resizer or the encoder said.
+        reason: String,
+    },
+}

@@ -26,12 +26,14 @@ mod jpeg_layout;
 mod manifest;
 mod png_webp;
 mod preprocess;
+mod thumbnail;
 mod tract;
 
 pub use crate::decode::{DecodeLimits, decode, dimensions};
 pub use crate::encoder::{Embedding, Encoder};
-pub use crate::error::{DecodeError, EmbedError, LoadError, ManifestError};
+pub use crate::error::{DecodeError, EmbedError, LoadError, ManifestError, ThumbnailError};
 pub use crate::exif::{ExifPosition, ExifTags};
 pub use crate::manifest::{Manifest, SpaceId};
 pub use crate::preprocess::{Channels, Filter, Preprocess, Resize};
+pub use crate::thumbnail::{THUMBNAIL_SIDE, thumbnail};
 pub use image::RgbImage;

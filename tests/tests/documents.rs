@@ -40,6 +40,8 @@ fn every_message_shown_fits_its_schema() {
 fn every_settings_file_shown_is_accepted() {
     let shown = [blocks("README.md", "toml").unwrap(), blocks("docs/mqtt.md", "toml").unwrap()].concat();
     assert_eq!(shown.len(), 2);
+    // The least form, which comes first, has the defaults.
+    let mut searches = None;
     for (_, block) in shown {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -51,25 +53,77 @@ fn every_settings_file_shown_is_accepted() {
         assert_eq!(settings.device, "drone-7");
         assert_eq!(settings.fuse, geolocated::locate::FuseOptions::default(), "the defaults shown are the defaults");
         assert_eq!(settings.decode, quantized_models::DecodeLimits::default());
+        let defaults = searches.get_or_insert_with(|| settings.search.clone());
+        assert_eq!((&settings.search, settings.prefault), (&*defaults, false));
     }
 }
 
+/// The anchors of a document's headings, as the usual renderers make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings =
+        text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| line.trim_start_matches('#').trim());
+    headings
+        .map(|heading| {
+            let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+            kept.collect::<String>().to_lowercase().replace(' ', "-")
+        })
+        .collect()
+}
+
 #[test]
-fn every_link_leads_to_a_file() {
+fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/index.md",
+        "docs/search.md",
         "docs/mqtt.md",
         "docs/models.md",
         "docs/systemd.md",
         "docs/accuracy.md",
+        "index-shards/benches/peers/README.md",
     ] {
         let path = project(document);
         let text = std::fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let local = !link.starts_with("http");
-            assert!(!local || path.parent().unwrap().join(link).exists(), "{document}: {link}");
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(file.exists(), "{document}: {link}");
+            let found = anchor.is_empty() || anchors(&std::fs::read_to_string(&file).unwrap()).contains(anchor);
+            assert!(found, "{document}: {link}: no such heading");
         }
+    }
+}
+
+/// All Rust files of the packages, as paths from the root.
+fn source_files() -> std::io::Result<Vec<String>> {
+    let mut folders: Vec<PathBuf> =
+        ["index-shards", "quantized-models", "daemon", "tools", "tests"].map(project).into();
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.extension() {
+                Some(extension) if extension == "rs" => files.push(path.display().to_string()),
+                _ if path.is_dir() && !path.ends_with("target") => folders.push(path),
+                _ => {}
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[test]
+fn every_source_file_that_the_architecture_names_is_there() {
+    let files = source_files().unwrap();
+    let text = std::fs::read_to_string(project("ARCHITECTURE.md")).unwrap();
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(files.iter().any(|file| file.ends_with(&format!("/{name}"))), "ARCHITECTURE.md: {name}: no such file");
     }
 }

@@ -5,12 +5,14 @@
 mod support;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::broker::{Broker, CREDENTIALS};
 use support::client::{Client, Message};
 use support::daemon::{Daemon, settings};
+use support::matrix::Matrix;
 use support::shared::Flight;
 use support::{geolocate, succeeded};
 
@@ -482,30 +484,54 @@ fn damaged_and_foreign_shards_and_bad_settings_are_refused_by_name() {
 }
 
 /// A sound shard of vectors of another model.
-fn foreign_shard(folder: &std::path::Path) -> Vec<u8> {
-    let (vectors, poses, out) = (folder.join("v.npy"), folder.join("v.csv"), folder.join("made.shard"));
-    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }";
-    let padding = " ".repeat(64 - (header.len() + 11) % 64);
-    let header = format!("{header}{padding}\n");
-    let mut npy = b"\x93NUMPY\x01\x00".to_vec();
-    npy.extend(u16::try_from(header.len()).unwrap().to_le_bytes());
-    npy.extend(header.as_bytes());
-    for value in [1.0f32, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0] {
-        npy.extend(value.to_le_bytes());
-    }
-    std::fs::write(&vectors, npy).unwrap();
-    std::fs::write(&poses, "file,lat,lon\na.jpg,50,8\nb.jpg,50.1,8.1\n").unwrap();
-    let arguments: [&std::ffi::OsStr; 9] = [
-        "build".as_ref(),
-        "--vectors".as_ref(),
-        vectors.as_ref(),
-        "--poses".as_ref(),
-        poses.as_ref(),
-        "--space".as_ref(),
-        "elsewhere@000000000000".as_ref(),
-        "--out".as_ref(),
-        out.as_ref(),
-    ];
-    succeeded(&geolocate(arguments));
+fn foreign_shard(folder: &Path) -> Vec<u8> {
+    let out = folder.join("made.shard");
+    succeeded(&Matrix::write(folder, 2, 4, 1).build("elsewhere@000000000000", &out).output().unwrap());
     std::fs::read(out).unwrap()
+}
+
+/// The names of the references in a list of a fix.
+fn names(fix: &Value, key: &str) -> Vec<String> {
+    let named =
+        fix[key].as_array().unwrap().iter().map(|candidate| candidate["reference"].as_str().unwrap().to_owned());
+    named.collect()
+}
+
+#[test]
+fn a_base_with_a_delta_answers_with_the_new_reference_and_not_with_the_removed_one() {
+    let test = "a_base_with_a_delta_answers_with_the_new_reference_and_not_with_the_removed_one";
+    let Some(flight) = Flight::caliterra(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let base = flight.build(folder.path());
+    let queries = flight.files("query");
+    let (frame, other) = (&queries[0], &queries[1]);
+    let located = |shard: &Path| -> Value {
+        let photo = flight.images.join(frame);
+        let arguments = ["locate".as_ref(), "--index".as_ref(), shard.as_os_str(), "--encoder".as_ref()];
+        let arguments = arguments.into_iter().chain([flight.model.as_os_str(), photo.as_os_str()]);
+        serde_json::from_str(&succeeded(&geolocate(arguments))).unwrap()
+    };
+    let removed = names(&located(&base), "candidates").remove(0);
+    let delta = flight.build_delta(folder.path(), &base, &[frame, other], &[&removed]);
+
+    let broker = Broker::start();
+    let mut client = Client::connect(broker.port, "watcher", &[&format!("{BASE}/#")]);
+    let config = settings(folder.path(), &broker.url(), &base, &flight.model, "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(&format!("{base:?}"), &format!("{base:?}, {delta:?}"))).unwrap();
+    let mut daemon = Daemon::start(&config);
+    client.next("online", |message| message.topic.ends_with("/status") && message.json()["state"] == "online");
+    client.publish_with(&frame_topic("nadir"), flight.frame(frame), &[("id", "x")]);
+    let answer = client.next("a fix", |message| message.topic.ends_with("/cam/nadir/fix")).json();
+    assert_valid("fix", &answer);
+    assert_eq!(&names(&answer, "candidates")[0], frame, "{answer}");
+    assert!(!answer.to_string().contains(&removed), "{removed} in {answer}");
+
+    let merged = folder.path().join("merged.shard");
+    let arguments = ["merge".as_ref(), base.as_os_str(), delta.as_os_str(), "--out".as_ref(), merged.as_os_str()];
+    succeeded(&geolocate(arguments));
+    let of_merged = located(&merged);
+    assert_eq!(names(&of_merged, "candidates")[..8], names(&answer, "candidates"));
+    assert!(!of_merged.to_string().contains(&removed), "{removed} in {of_merged}");
+    assert!(daemon.stop().0.success());
 }

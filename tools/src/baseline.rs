@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::ValueEnum;
-use index_shards::{Place, PositionOf, SearchOptions, ShardDescription, ShardSet, ShardWriter};
+use index_shards::{Place, PositionOf, Row, SearchOptions, ShardDescription, ShardSet, ShardWriter, WriterOptions};
 use quantized_models::RgbImage;
 use serde::Serialize;
 
@@ -98,14 +98,15 @@ pub fn retrieve(
         licence: String::new(),
         attribution: String::new(),
         created_at_ms: 0,
+        blobs: None,
     };
-    let mut writer = ShardWriter::create(&path, description)?;
+    let mut writer = ShardWriter::create(&path, description, WriterOptions::default())?;
     for (row, (place, feature)) in references.iter().enumerate() {
-        writer.push(&row.to_string(), place, feature)?;
+        writer.push(&Row { name: &row.to_string(), place, source: None, embedding: feature, blob: None })?;
     }
     writer.finish()?;
     let shards = ShardSet::open(&[path])?;
-    let options = SearchOptions { k, window: None };
+    let options = SearchOptions { k, ..SearchOptions::default() };
     let find = |query: &Option<Vec<f32>>| {
         let Some(query) = query else { return Ok(Vec::new()) };
         let hits = shards.search(query, &options)?.similar;

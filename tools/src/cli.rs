@@ -23,13 +23,15 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Build(verbs::build::BuildArgs),
-    Search(verbs::search::SearchArgs),
+    Build(Box<verbs::build::BuildArgs>),
+    Search(Box<verbs::search::SearchArgs>),
     Locate(verbs::locate::LocateArgs),
     Evaluate(Box<verbs::evaluate::EvaluateArgs>),
     Inspect(verbs::inspect::InspectArgs),
     Verify(verbs::verify::VerifyArgs),
+    Merge(verbs::merge::MergeArgs),
     Demo(verbs::demo::DemoArgs),
+    Bench(verbs::bench::BenchArgs),
 }
 
 /// How a verb ended that did not fail.
@@ -76,7 +78,9 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Evaluate(args) => verbs::evaluate::run(&args),
         Verb::Inspect(args) => verbs::inspect::run(&args),
         Verb::Verify(args) => verbs::verify::run(&args),
+        Verb::Merge(args) => verbs::merge::run(&args),
         Verb::Demo(args) => verbs::demo::run(&args),
+        Verb::Bench(args) => verbs::bench::run(&args),
     }
 }
 

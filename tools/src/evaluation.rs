@@ -158,19 +158,18 @@ pub struct BaselineFolders {
     pub references: PathBuf,
 }
 
-/// The references of an index: their names and places, in the order of shards and rows.
+/// The references of an index that can be found: their names and places, by shard and in the order given to `build`.
 ///
 /// # Errors
-/// A row cannot be read.
+/// A shard is damaged or was cut.
 pub fn references(pipeline: &Pipeline) -> anyhow::Result<Vec<(String, Place)>> {
     let mut references = Vec::with_capacity(pipeline.shards().len());
-    for shard in pipeline.shards().shards() {
-        for row in 0..u32::try_from(shard.len()).unwrap_or(u32::MAX) {
-            let reference = shard.reference(row)?;
-            references.push((reference.name.to_owned(), reference.place));
-        }
-    }
-    Ok(references)
+    pipeline.shards().for_each_reference(|shard, reference| {
+        references.push((shard, reference));
+        anyhow::Ok(())
+    })?;
+    references.sort_unstable_by_key(|(shard, reference)| (*shard, reference.position));
+    Ok(references.into_iter().map(|(_, reference)| (reference.name, reference.place)).collect())
 }
 
 /// How the queries fare with a baseline over the same references.

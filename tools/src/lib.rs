@@ -4,11 +4,13 @@
 //! `geolocate locate` call [`geolocated::locate::Pipeline`], the very function that the daemon runs.
 
 pub mod baseline;
+pub mod bench;
 pub mod bootstrap;
 pub mod cli;
 pub mod dataset;
 pub mod evaluation;
 pub mod index_args;
+pub mod layout_arg;
 pub mod left_out;
 pub mod metrics;
 pub mod npy;
@@ -20,6 +22,8 @@ pub mod poses;
 pub mod progress;
 pub mod report;
 pub mod require;
+pub mod search_args;
+pub mod section_purpose;
 pub mod split;
 pub mod unit_vector;
 pub mod verbs;

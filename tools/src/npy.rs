@@ -1,12 +1,12 @@
-//! NumPy's `.npy` files that hold a matrix of float32, one row per vector.
+//! NumPy's `.npy` files that hold a matrix of float32, one row per vector, or of int32.
 //!
 //! | offset | bytes | meaning |
 //! |---|---|---|
 //! | 0 | 6 | `\x93NUMPY` |
 //! | 6 | 2 | version: 1.0, 2.0 or 3.0 |
 //! | 8 | 2 (version 1) or 4 | length of the header, little-endian |
-//! | then | that many | Python dictionary: `descr` `<f4`, `fortran_order` False, `shape` (rows, columns) |
-//! | then | rows * columns * 4 | float32, little-endian, row after row, to the end of the file |
+//! | then | that many | Python dictionary: `descr` `<f4` or `<i4`, `fortran_order` False, `shape` (rows, columns) |
+//! | then | rows * columns * 4 | float32 or int32, little-endian, row after row, to the end of the file |
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -56,7 +56,7 @@ pub enum NpyErrorKind {
         found: String,
     },
     /// The file is shorter or longer than its shape says.
-    #[error("expected {expected} bytes for {rows} x {columns} float32 and their header, found {found}")]
+    #[error("expected {expected} bytes for {rows} x {columns} numbers of 4 bytes and their header, found {found}")]
     Length {
         /// Bytes that the shape asks for; `None` when that is more than any file can have.
         expected: Size,
@@ -82,6 +82,18 @@ impl std::fmt::Display for Size {
     }
 }
 
+/// A type of number of 4 bytes.
+#[derive(Debug, Clone, Copy)]
+struct Element {
+    /// NumPy's name of it.
+    descr: &'static str,
+    /// What the header should say.
+    expected: &'static str,
+}
+
+const FLOAT32: Element = Element { descr: "<f4", expected: "'descr': '<f4' (float32, little-endian)" };
+const INT32: Element = Element { descr: "<i4", expected: "'descr': '<i4' (int32, little-endian)" };
+
 /// Reads the rows of a matrix one after the other; the file is never in memory as a whole.
 #[derive(Debug)]
 pub struct NpyReader {
@@ -98,11 +110,15 @@ impl NpyReader {
     /// # Errors
     /// The file cannot be read, is not a matrix of little-endian float32 in C order, or is cut or too long.
     pub fn open(path: &Path) -> Result<Self, NpyError> {
+        Self::open_as(path, FLOAT32)
+    }
+
+    fn open_as(path: &Path, element: Element) -> Result<Self, NpyError> {
         let fail = |kind| NpyError { path: path.to_owned(), kind };
         let file = File::open(path).map_err(|error| fail(NpyErrorKind::Read(error)))?;
         let length = file.metadata().map_err(|error| fail(NpyErrorKind::Read(error)))?.len();
         let mut input = BufReader::with_capacity(1 << 20, file);
-        let (rows, columns) = read_header(&mut input, length).map_err(fail)?;
+        let (rows, columns) = read_header(&mut input, length, element).map_err(fail)?;
         let row_bytes = columns.saturating_mul(4);
         Ok(Self { path: path.to_owned(), input, rows, columns, buffer: vec![0; row_bytes] })
     }
@@ -127,14 +143,40 @@ impl NpyReader {
     /// # Errors
     /// The file cannot be read, or has become shorter since it was opened.
     pub fn next_row(&mut self) -> Result<Vec<f32>, NpyError> {
+        self.next_numbers(f32::from_le_bytes)
+    }
+
+    /// Leaves out the next `rows` rows without reading them.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn skip(&mut self, rows: usize) -> Result<(), NpyError> {
+        let beyond = || std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+        let bytes = rows.checked_mul(self.buffer.len()).and_then(|bytes| i64::try_from(bytes).ok());
+        bytes
+            .ok_or_else(beyond)
+            .and_then(|bytes| self.input.seek_relative(bytes))
+            .map_err(|error| NpyError { path: self.path.clone(), kind: NpyErrorKind::Read(error) })
+    }
+
+    fn next_numbers<T>(&mut self, number: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, NpyError> {
         self.input
             .read_exact(&mut self.buffer)
             .map_err(|error| NpyError { path: self.path.clone(), kind: NpyErrorKind::Read(error) })?;
-        Ok(self.buffer.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap_or_default())).collect())
+        Ok(self.buffer.as_chunks().0.iter().map(|bytes| number(*bytes)).collect())
     }
 }
 
-fn read_header(input: &mut impl Read, length: u64) -> Result<(usize, usize), NpyErrorKind> {
+/// Reads a matrix of int32, whole.
+///
+/// # Errors
+/// The file cannot be read, is not a matrix of little-endian int32 in C order, or is cut or too long.
+pub fn read_rows_i32(path: &Path) -> Result<Vec<Vec<i32>>, NpyError> {
+    let mut reader = NpyReader::open_as(path, INT32)?;
+    (0..reader.rows).map(|_| reader.next_numbers(i32::from_le_bytes)).collect()
+}
+
+fn read_header(input: &mut impl Read, length: u64, element: Element) -> Result<(usize, usize), NpyErrorKind> {
     let mut start = [0_u8; 8];
     read_or(input, &mut start, || NpyErrorKind::Magic)?;
     let [magic @ .., major, _minor] = start;
@@ -160,7 +202,7 @@ fn read_header(input: &mut impl Read, length: u64) -> Result<(usize, usize), Npy
     }
     let mut header = vec![0_u8; claimed];
     read_or(input, &mut header, || NpyErrorKind::HeaderLength { limit: left, found: claimed })?;
-    let (rows, columns) = parse_header(&String::from_utf8_lossy(&header))?;
+    let (rows, columns) = parse_header(&String::from_utf8_lossy(&header), element)?;
     let expected = matrix_bytes(rows, columns).and_then(|bytes| bytes.checked_add(prefix)?.checked_add(claimed as u64));
     if expected == Some(length) {
         Ok((rows, columns))
@@ -181,7 +223,7 @@ fn matrix_bytes(rows: usize, columns: usize) -> Option<u64> {
 }
 
 /// Reads the dictionary; rows and columns.
-fn parse_header(header: &str) -> Result<(usize, usize), NpyErrorKind> {
+fn parse_header(header: &str, element: Element) -> Result<(usize, usize), NpyErrorKind> {
     let value = |key: &'static str, expected: &'static str| {
         let found = || NpyErrorKind::Header { expected, found: header.trim().to_owned() };
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
@@ -189,8 +231,8 @@ fn parse_header(header: &str) -> Result<(usize, usize), NpyErrorKind> {
         after.trim_start().strip_prefix(':').map(str::trim_start).ok_or_else(found)
     };
     let descr = value("descr", "the key 'descr'")?;
-    if !(descr.starts_with("'<f4'") || descr.starts_with("\"<f4\"")) {
-        return Err(NpyErrorKind::Header { expected: "'descr': '<f4' (float32, little-endian)", found: first(descr) });
+    if ![format!("'{}'", element.descr), format!("\"{}\"", element.descr)].iter().any(|name| descr.starts_with(name)) {
+        return Err(NpyErrorKind::Header { expected: element.expected, found: first(descr) });
     }
     let order = value("fortran_order", "the key 'fortran_order'")?;
     if !order.starts_with("False") {
@@ -255,9 +297,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_can_be_left_out() {
+        let mut reader = open(&npy(1, GOOD, &floats(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))).unwrap();
+        reader.skip(0).unwrap();
+        reader.skip(1).unwrap();
+        assert_eq!(reader.next_row().unwrap(), [4.0, 5.0, 6.0]);
+        reader.skip(usize::MAX).unwrap_err();
+    }
+
+    #[test]
     fn double_quotes_other_orders_and_a_trailing_comma_are_read() {
         let header = "{\"shape\": (2, 3,), \"fortran_order\": False, \"descr\": \"<f4\"}\n";
         assert!(open(&npy(1, header, &[0; 24])).is_ok());
+    }
+
+    #[test]
+    fn whole_numbers_are_read_as_such_only() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let data: Vec<u8> = [0_i32, -1, i32::MAX, 3, 4, 5].iter().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(file.path(), npy(1, &GOOD.replace("<f4", "<i4"), &data)).unwrap();
+        assert_eq!(read_rows_i32(file.path()).unwrap(), [[0, -1, i32::MAX], [3, 4, 5]]);
+        assert!(NpyReader::open(file.path()).unwrap_err().to_string().contains("<f4"));
+        std::fs::write(file.path(), npy(1, GOOD, &data)).unwrap();
+        assert!(read_rows_i32(file.path()).unwrap_err().to_string().contains("<i4"));
     }
 
     #[test]
@@ -319,7 +381,7 @@ mod tests {
         #[test]
         fn any_header_is_read_or_refused_without_a_panic(header: String, data: Vec<u8>) {
             drop(open(&npy(2, &header, &data)));
-            let _ = parse_header(&header);
+            let _ = parse_header(&header, FLOAT32);
         }
     }
 }

@@ -174,15 +174,8 @@ impl<'a> Row<'a> {
     /// Capture time in Unix milliseconds; a time without zone counts as UTC.
     fn time(&self) -> Result<Option<i64>, RowError> {
         let Some(text) = self.text("time") else { return Ok(None) };
-        let zoned = text.parse::<Timestamp>().ok();
-        let instant = zoned.or_else(|| {
-            let civil = text.parse::<DateTime>().ok()?;
-            civil.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
-        });
-        match instant {
-            Some(instant) => Ok(Some(instant.as_millisecond())),
-            None => Err(self.error("time", "an RFC 3339 time like 2026-05-04T12:30:00Z")),
-        }
+        let time_ms = time_ms(text).ok_or_else(|| self.error("time", "an RFC 3339 time like 2026-05-04T12:30:00Z"))?;
+        Ok(Some(time_ms))
     }
 
     fn footprint(&self) -> Result<Option<Footprint>, RowError> {
@@ -202,4 +195,14 @@ impl<'a> Row<'a> {
         }
         Ok(Some(footprint))
     }
+}
+
+/// Unix milliseconds of an RFC 3339 time; one without a zone counts as UTC.
+pub(crate) fn time_ms(text: &str) -> Option<i64> {
+    let zoned = text.parse::<Timestamp>().ok();
+    let instant = zoned.or_else(|| {
+        let civil = text.parse::<DateTime>().ok()?;
+        civil.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
+    });
+    instant.map(Timestamp::as_millisecond)
 }

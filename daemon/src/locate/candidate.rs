@@ -13,7 +13,7 @@ pub struct Candidate {
     pub reference: String,
     /// Position of the shard in the index.
     pub shard: usize,
-    /// Row in that shard, counted in the order given to `build`.
+    /// Its row in that shard: where it stands there, by place.
     pub row: u32,
     /// 0.3 of the shorter side of the ground that the reference shows, in metres, where its footprint is known. Two
     /// references whose centres are nearer than the sum of theirs share nearly half of their ground or more; tiles cut

@@ -69,7 +69,7 @@ impl Prior {
 
 impl From<Prior> for Window {
     fn from(prior: Prior) -> Self {
-        Self { lat_deg: prior.lat_deg, lon_deg: prior.lon_deg, radius_m: prior.radius_m }
+        Self::Circle { lat_deg: prior.lat_deg, lon_deg: prior.lon_deg, radius_m: prior.radius_m }
     }
 }
 

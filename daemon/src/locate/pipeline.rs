@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use index_shards::{Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
+use index_shards::{Filter, Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
 use quantized_models::{DecodeLimits, Encoder, SpaceId, decode};
 use thiserror::Error;
 
@@ -12,20 +12,14 @@ use super::{
 };
 
 /// What the pipeline may be told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PipelineOptions {
-    /// How many references to find at either end, at least 1.
-    pub k: usize,
+    /// What is asked of the index for every frame. The window is that of the frame's prior, where it has one.
+    pub search: SearchOptions,
     /// What a picture may be at most.
     pub limits: DecodeLimits,
     /// How candidates become a position.
     pub fuse: FuseOptions,
-}
-
-impl Default for PipelineOptions {
-    fn default() -> Self {
-        Self { k: 16, limits: DecodeLimits::default(), fuse: FuseOptions::default() }
-    }
 }
 
 /// Why a pipeline could not be put together.
@@ -178,7 +172,9 @@ impl Pipeline {
         embedding: &[f32],
         prior: Option<&Prior>,
     ) -> Result<(Vec<Candidate>, Vec<Candidate>), FrameError> {
-        let options = SearchOptions { k: self.options.k, window: prior.copied().map(Window::from) };
+        let usual = &self.options.search;
+        let window = prior.copied().map(Window::from).or(usual.filter.window);
+        let options = SearchOptions { filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
         let retrieval =
             self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
         let resolve = |hits: &[Hit]| hits.iter().map(|hit| self.candidate(hit)).collect::<Result<Vec<_>, _>>();
@@ -191,7 +187,7 @@ impl Pipeline {
             lat_deg: reference.place.lat_deg,
             lon_deg: reference.place.lon_deg,
             similarity: hit.score,
-            reference: reference.name.to_owned(),
+            reference: reference.name,
             shard: hit.shard,
             row: hit.row,
             extent_m: reference.place.footprint.as_ref().map(extent_m),

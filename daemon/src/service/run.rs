@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use index_shards::{ReadError, Shard};
 use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,9 @@ pub enum RunError {
     /// The model or the index.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
+    /// A shard that could not be brought into memory.
+    #[error(transparent)]
+    Prefault(#[from] ReadError),
     /// The system gave no thread, signal handler or event loop.
     #[error("the system refuses what the daemon needs: {0}")]
     System(#[from] std::io::Error),
@@ -50,8 +54,11 @@ pub enum RunError {
 pub fn run(config: &Path) -> Result<(), RunError> {
     let settings = Settings::load(config, std::env::vars())?;
     let started = Instant::now();
-    let options = PipelineOptions { limits: settings.decode, fuse: settings.fuse, ..PipelineOptions::default() };
+    let options = PipelineOptions { search: settings.search.clone(), limits: settings.decode, fuse: settings.fuse };
     let pipeline = Arc::new(assemble(Some(&settings.encoder), &settings.shards, options)?);
+    if settings.prefault {
+        pipeline.shards().shards().iter().try_for_each(Shard::prefault)?;
+    }
     log_pipeline(&pipeline, started.elapsed());
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(settings, pipeline, started))
 }

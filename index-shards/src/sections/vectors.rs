@@ -1,98 +1,93 @@
-//! The section of embeddings.
+//! The section of vectors: what the exact scores come from.
 //!
-//! | offset | type | what |
+//! With `D` dimensions, one record per row, of `4 + D` bytes filled up with zeros to a multiple of 4:
+//!
+//! | offset in the record | type | what |
 //! |---|---|---|
-//! | `4 * dimensions * row` | f32 × dimensions | the embedding of `row`: finite, of unit length within 1e-3 |
+//! | 0 | f32 | scale: one over the length of the bytes, so that the stored vector has unit length within 1e-3 |
+//! | 4 | i8 × D | the vector under the shard's rotation, divided by the scale |
 
-use super::{SectionError, SectionSink, SectionStream, in_row};
+use super::stream::{SectionError, SectionStream, in_row};
 use crate::fault::{Fault, expect};
-use std::io::{self, Read, Write};
-use std::ops::Range;
+use crate::fields::zero;
+use crate::row::scale_of;
+use std::io::Read;
 
 /// Widest embedding.
 pub const MAX_DIMENSIONS: usize = 65_536;
 /// How far from 1 the length of an embedding may be.
 pub const UNIT_TOLERANCE: f64 = 1e-3;
-/// Sums that a dot product is kept in side by side, so that it becomes vector instructions.
-const LANES: usize = 16;
-/// One f32 as it lies in the file.
-type Lane = [u8; size_of::<f32>()];
+/// Bytes of a record's scale.
+const SCALE_BYTES: usize = size_of::<f32>();
 
-/// Bytes of the section; `None` beyond 64 bits.
+/// Bytes of a record; `dimensions` is at most [`MAX_DIMENSIONS`].
+pub(crate) fn stride(dimensions: usize) -> usize {
+    (SCALE_BYTES + dimensions).next_multiple_of(SCALE_BYTES)
+}
+
+/// Bytes of the section.
 pub(crate) fn length(rows: u32, dimensions: usize) -> Option<u64> {
-    u64::from(rows).checked_mul(u64::try_from(dimensions).ok()?)?.checked_mul(size_of::<Lane>() as u64)
+    u64::from(rows).checked_mul(u64::try_from(stride(dimensions)).ok()?)
 }
 
 /// Checks that every component is finite and that the length is 1 within [`UNIT_TOLERANCE`].
-pub(crate) fn check(embedding: impl Iterator<Item = f32> + Clone) -> Result<(), Fault> {
-    if let Some((at, component)) = embedding.clone().enumerate().find(|(_, component)| !component.is_finite()) {
+pub(crate) fn check(embedding: &[f32]) -> Result<(), Fault> {
+    if let Some((at, component)) = embedding.iter().enumerate().find(|(_, component)| !component.is_finite()) {
         return Err(Fault::new("embedding", "finite components", format_args!("{component} at position {at}")));
     }
-    let norm = norm(embedding);
+    let norm = embedding.iter().map(|component| f64::from(*component).powi(2)).sum::<f64>().sqrt();
     let good = (norm - 1.0).abs() <= UNIT_TOLERANCE;
     expect(good, "embedding", format_args!("unit length within {UNIT_TOLERANCE}"), format_args!("length {norm:.6}"))
 }
 
-/// Euclidean length.
-pub(crate) fn norm(embedding: impl Iterator<Item = f32>) -> f64 {
-    embedding.map(|component| f64::from(component).powi(2)).sum::<f64>().sqrt()
+/// Puts a record together in `record`, which is emptied first.
+pub(crate) fn encode(scale: f32, bytes: &[u8], record: &mut Vec<u8>) {
+    record.clear();
+    record.extend(scale.to_le_bytes());
+    record.extend(bytes);
+    record.resize(stride(bytes.len()), 0);
 }
 
-/// Appends one row.
-pub(crate) fn write_row(
-    sink: &mut SectionSink,
-    out: &mut impl Write,
-    scratch: &mut Vec<u8>,
-    row: &[f32],
-) -> io::Result<()> {
-    scratch.clear();
-    scratch.extend(row.iter().flat_map(|component| component.to_le_bytes()));
-    sink.write(out, scratch)
+/// Scale and bytes of a record; `None` where it is too short.
+pub(crate) fn decode(record: &[u8], dimensions: usize) -> Option<(f32, &[u8])> {
+    let (scale, rest) = record.split_first_chunk()?;
+    Some((f32::from_le_bytes(*scale), rest.get(..dimensions)?))
+}
+
+/// Checks that a scale gives its bytes unit length within [`UNIT_TOLERANCE`].
+pub(crate) fn check_scale(scale: f32, bytes: &[u8]) -> Result<(), Fault> {
+    let expected = f64::from(scale_of(bytes.iter().map(|byte| byte.cast_signed())));
+    let good = expected > 0.0 && (f64::from(scale) / expected - 1.0).abs() <= UNIT_TOLERANCE;
+    expect(good, "scale", format_args!("{expected} by the length of its bytes, more than 0"), scale)
 }
 
 /// The section as it is mapped.
-#[derive(Clone, Copy)]
-pub(crate) struct Vectors<'a> {
-    lanes: &'a [Lane],
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    section: &'a [u8],
     dimensions: usize,
 }
 
-impl<'a> Vectors<'a> {
+impl<'a> Rows<'a> {
     pub(crate) fn new(section: &'a [u8], dimensions: usize) -> Self {
-        Self { lanes: section.as_chunks().0, dimensions }
+        Self { section, dimensions }
     }
 
-    /// The dot product of `query` with each of `rows`. Ends early where the section does. The same on every CPU: sums
-    /// are taken in a fixed order, without fused operations.
-    pub(crate) fn dots(&self, query: &[f32], rows: Range<u32>) -> impl Iterator<Item = f32> {
-        let start = (rows.start as usize).saturating_mul(self.dimensions);
-        let end = (rows.end as usize).saturating_mul(self.dimensions).min(self.lanes.len());
-        let lanes = self.lanes.get(start..end).unwrap_or_default();
-        lanes.chunks_exact(self.dimensions.max(1)).map(|row| dot(query, row))
+    /// Scale and bytes of `row`, unchecked; `None` beyond the section.
+    pub(crate) fn get(&self, row: u32) -> Option<(f32, &'a [u8])> {
+        let start = usize::try_from(row).ok()?.checked_mul(stride(self.dimensions))?;
+        decode(self.section.get(start..)?, self.dimensions)
     }
-}
-
-/// Dot product in [`LANES`] running sums.
-fn dot(query: &[f32], row: &[Lane]) -> f32 {
-    let (query_blocks, query_rest) = query.as_chunks::<LANES>();
-    let (row_blocks, row_rest) = row.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (query_block, row_block) in query_blocks.iter().zip(row_blocks) {
-        for ((sum, component), lane) in sums.iter_mut().zip(query_block).zip(row_block) {
-            *sum += component * f32::from_le_bytes(*lane);
-        }
-    }
-    let rest: f32 =
-        query_rest.iter().zip(row_rest).map(|(component, lane)| component * f32::from_le_bytes(*lane)).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 /// Checks every row of the section that `stream` reads.
 pub(crate) fn verify<R: Read>(stream: &mut SectionStream<R>, rows: u32, dimensions: usize) -> Result<(), SectionError> {
-    let mut buffer = vec![Lane::default(); dimensions];
+    let mut record = vec![0; stride(dimensions)];
     for row in 0..rows {
-        stream.read(buffer.as_flattened_mut())?;
-        check(buffer.iter().map(|lane| f32::from_le_bytes(*lane))).map_err(in_row(row))?;
+        stream.read(&mut record)?;
+        let (scale, bytes) = decode(&record, dimensions).unwrap_or_default();
+        check_scale(scale, bytes).map_err(in_row(row))?;
+        zero("padding", record.get(SCALE_BYTES + dimensions..).unwrap_or_default()).map_err(in_row(row))?;
     }
     Ok(())
 }
@@ -100,10 +95,9 @@ pub(crate) fn verify<R: Read>(stream: &mut SectionStream<R>, rows: u32, dimensio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn refusal(embedding: &[f32]) -> Option<String> {
-        check(embedding.iter().copied()).err().map(|fault| fault.to_string())
+        check(embedding).err().map(|fault| fault.to_string())
     }
 
     #[test]
@@ -123,30 +117,36 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_is_too_short_ends_early() {
-        let bytes = [1.0_f32, 0.0, 0.5].map(f32::to_le_bytes);
-        let vectors = Vectors::new(bytes.as_flattened(), 2);
-        assert_eq!(vectors.dots(&[1.0, 0.0], 0..9).collect::<Vec<_>>(), [1.0]);
-        assert_eq!(vectors.dots(&[1.0, 0.0], 7..9).count(), 0);
+    fn scales_that_do_not_give_unit_length_are_refused() {
+        let bytes = [127, 0, 256_u16.wrapping_sub(127) as u8];
+        let good = scale_of([127, 0, -127].into_iter());
+        assert_eq!(check_scale(good, &bytes), Ok(()));
+        for bad in [0.0, -good, good * 1.002, f32::NAN, f32::INFINITY] {
+            assert!(check_scale(bad, &bytes).is_err(), "{bad}");
+        }
+        assert!(check_scale(0.0, &[0, 0]).is_err());
+        assert!(check_scale(f32::NAN, &[]).is_err());
     }
 
     #[test]
-    fn lengths_are_checked() {
-        assert_eq!(length(3, 4), Some(48));
-        assert_eq!(length(u32::MAX, usize::MAX), None);
+    fn records_come_back_and_a_section_that_is_too_short_ends_early() {
+        let (mut record, mut section) = (Vec::new(), Vec::new());
+        for scale in [0.5, 0.25] {
+            encode(scale, &[1, 2, 255], &mut record);
+            assert_eq!(record.len(), 8);
+            section.extend_from_slice(&record);
+        }
+        let rows = Rows::new(&section, 3);
+        assert_eq!(rows.get(1), Some((0.25, [1, 2, 255].as_slice())));
+        assert_eq!(rows.get(2), None);
+        assert_eq!(rows.get(u32::MAX), None);
+        assert_eq!(Rows::new(&section[..14], 3).get(1), None);
     }
 
-    proptest! {
-        #![proptest_config(crate::deterministic())]
-
-        #[test]
-        fn dot_is_near_the_sum_in_double_precision(
-            pairs in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..100),
-        ) {
-            let (query, row): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
-            let lanes: Vec<Lane> = row.iter().map(|component| component.to_le_bytes()).collect();
-            let exact: f64 = query.iter().zip(&row).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-            prop_assert!((f64::from(dot(&query, &lanes)) - exact).abs() < 1e-5);
-        }
+    #[test]
+    fn lengths_are_whole_words() {
+        assert_eq!((stride(1), stride(4), stride(5), stride(768)), (8, 8, 12, 772));
+        assert_eq!(length(3, 4), Some(24));
+        assert!(length(u32::MAX, MAX_DIMENSIONS).is_some());
     }
 }

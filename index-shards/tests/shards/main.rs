@@ -1,16 +1,30 @@
 //! The shard from outside, by its public interface and by its bytes:
 //!
-//! - `golden`: the byte tables of the documentation, byte for byte
+//! - `golden`: the file of format 1 that is kept, and the byte tables of the documentation, byte for byte
 //! - `writing`: what goes in comes out; what is refused; what is left behind
-//! - `searching`: both ends against a naive search, windows, ties, sets
+//! - `resuming`: builds that were dropped or killed and go on
+//! - `crashing`: builds on a disk that fails, tears and forgets at every call (`faulty_disk`)
+//! - `merging`: shards joined into one
+//! - `searching`: small shards: both ends against a naive search, filters, sets, ways to be dissimilar
+//! - `coded`: larger shards: recall of the codes, kernels, threads, filters
 //! - `damage`: every flipped bit, every cut, crafted headers and sections
 
 #[cfg(test)]
+mod coded;
+#[cfg(test)]
 mod common;
+#[cfg(test)]
+mod crashing;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod faulty_disk;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod merging;
+#[cfg(test)]
+mod resuming;
 #[cfg(test)]
 mod searching;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod client;
 pub mod daemon;
+pub mod matrix;
 pub mod shared;
 
 use std::path::{Path, PathBuf};

@@ -56,6 +56,24 @@ impl Flight {
         shard
     }
 
+    /// Builds a shard in `folder` that adds frames to a base and removes references from it.
+    pub fn build_delta(&self, folder: &Path, base: &Path, added: &[&String], removed: &[&String]) -> PathBuf {
+        let [delta, poses, gone] = ["delta.shard", "delta.csv", "gone.txt"].map(|name| folder.join(name));
+        let text = std::fs::read_to_string(&self.poses).unwrap();
+        let is_added = |line: &&str| line.split(',').next().is_some_and(|file| added.iter().any(|name| *name == file));
+        let rows = text.lines().take(1).chain(text.lines().filter(is_added));
+        std::fs::write(&poses, rows.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        std::fs::write(&gone, removed.iter().map(|name| format!("{name}\n")).collect::<String>()).unwrap();
+        let paths =
+            [("--images", &*self.images), ("--poses", &poses), ("--encoder", &self.model), ("--replaces", base)];
+        let mut arguments: Vec<std::ffi::OsString> = vec!["build".into()];
+        for (flag, path) in paths.into_iter().chain([("--remove", &*gone), ("--out", &*delta)]) {
+            arguments.extend([flag.into(), path.into()]);
+        }
+        super::succeeded(&super::geolocate(arguments));
+        delta
+    }
+
     /// Names of the frames with a role, in the order of the split.
     pub fn files(&self, role: &str) -> Vec<String> {
         let text = std::fs::read_to_string(&self.split).unwrap();

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use geolocated::assemble::assemble;
 use geolocated::locate::{Pipeline, PipelineOptions};
+use index_shards::SearchOptions;
 use quantized_models::DecodeLimits;
 
 use crate::baseline::Baseline;
@@ -19,6 +20,7 @@ use crate::output::{JsonTarget, say};
 use crate::poses::PoseTable;
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
+use crate::search_args::EndsArgs;
 use crate::split::{Split, roles, select};
 use crate::unit_vector::normalise;
 
@@ -61,9 +63,8 @@ pub struct EvaluateArgs {
     /// Rerank the candidates
     #[arg(long, default_value = "off")]
     rerank: Rerank,
-    /// Which dissimilar references are found
-    #[arg(long, default_value = "farthest")]
-    dissimilar: Dissimilar,
+    #[command(flatten)]
+    ends: EndsArgs,
     /// Also report what is trivial over the same references and queries
     #[arg(long, value_name = "BASELINE[,...]", value_delimiter = ',')]
     baseline: Vec<Baseline>,
@@ -95,21 +96,13 @@ enum Rerank {
     Off,
 }
 
-/// Ways to choose dissimilar references.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Dissimilar {
-    /// The references of the smallest similarity
-    Farthest,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
 /// An input cannot be used, there is no query, a requirement names no figure, or the report cannot be written.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
-    // Each has one value so far, which is what the pipeline does.
-    let (Rerank::Off, Dissimilar::Farthest) = (args.rerank, args.dissimilar);
+    // It has one value so far, which is what the pipeline does.
+    let Rerank::Off = args.rerank;
     let limits = DecodeLimits::default();
     let table = load_truth(args, &limits)?;
     let split = load_split(args.split.as_deref())?;
@@ -124,7 +117,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         check_width(&reader, &shards)?;
         read_vectors(&mut reader, &table, &mut queries)?;
     }
-    let options = PipelineOptions { k, limits, ..PipelineOptions::default() };
+    let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
+    let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
     let pipeline = assemble(args.encoder.as_deref(), &args.index.index, options)?;
     let answers = answer_all(&pipeline, queries.clone(), args.images.as_deref(), &limits, args.threads);
     let evaluated = Evaluated {

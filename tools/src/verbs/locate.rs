@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use geolocated::assemble::assemble;
 use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
+use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, ExifTags};
 
 use crate::cli::Status;
-use crate::index_args::{IndexArgs, Near};
+use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
 use crate::pictures::{self, PictureError};
+use crate::search_args::{EndsArgs, FilterArgs};
 
 /// Says where pictures were taken: one fix object in JSON per picture, on one line, in the order given.
 ///
@@ -25,9 +27,10 @@ pub struct LocateArgs {
     /// Model folder or manifest of the encoder
     #[arg(long, value_name = "MODEL")]
     encoder: PathBuf,
-    /// Search only references within this circle
-    #[arg(long, value_name = "LAT,LON,RADIUS_M", allow_hyphen_values = true)]
-    near: Option<Near>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    ends: EndsArgs,
     /// Where the objects go
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     json: JsonTarget,
@@ -42,13 +45,15 @@ pub struct LocateArgs {
 /// The index or the encoder cannot be used, or the result cannot be written.
 pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
-    let options = PipelineOptions { limits, ..PipelineOptions::default() };
+    let search = args.ends.apply(SearchOptions { filter: args.filter.filter(), ..SearchOptions::default() });
+    let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
     let pipeline = assemble(Some(&args.encoder), &args.index.index, options)?;
+    args.filter.note_unknown_sources(pipeline.shards())?;
     let mut lines = args.json.lines()?;
     let mut status = Status::Done;
     for image in &args.images {
         let message = match pictures::read(image, limits.max_bytes) {
-            Ok(encoded) => locate(&pipeline, image, encoded, args.near),
+            Ok(encoded) => locate(&pipeline, image, encoded),
             Err(error) => unreadable(&pipeline, image, &error),
         };
         if message.status == MessageStatus::Error {
@@ -60,14 +65,14 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-fn locate(pipeline: &Pipeline, image: &Path, encoded: Vec<u8>, near: Option<Near>) -> FixMessage {
+fn locate(pipeline: &Pipeline, image: &Path, encoded: Vec<u8>) -> FixMessage {
     let tags = ExifTags::read(&encoded);
     let frame = Frame {
         id: image.display().to_string(),
         camera: String::new(),
         captured_at_ms: tags.captured_at_ms,
         hints: Hints { heading_deg: tags.heading_deg, ..Hints::default() },
-        prior: near.map(|Near(prior)| prior),
+        prior: None,
         encoded,
     };
     let prediction = pipeline.locate(&frame);
@@ -76,6 +81,6 @@ fn locate(pipeline: &Pipeline, image: &Path, encoded: Vec<u8>, near: Option<Near
 
 /// What the pipeline says of an empty frame, with the reason why it is empty.
 fn unreadable(pipeline: &Pipeline, image: &Path, error: &PictureError) -> FixMessage {
-    let message = locate(pipeline, image, Vec::new(), None);
+    let message = locate(pipeline, image, Vec::new());
     FixMessage { reason: Some(format!("{}: {error}", error.reason())), ..message }
 }

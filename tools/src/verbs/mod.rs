@@ -1,9 +1,11 @@
 //! One file per verb.
 
+pub mod bench;
 pub mod build;
 pub mod demo;
 pub mod evaluate;
 pub mod inspect;
 pub mod locate;
+pub mod merge;
 pub mod search;
 pub mod verify;

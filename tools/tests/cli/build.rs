@@ -185,7 +185,13 @@ fn wrong_usage_is_status_2() {
         &["build", "--vectors", "v.npy", "--out", "a.shard"],
         &["build", "--images", "d", "--encoder", "m", "--vectors", "v", "--poses", "p", "--space", "s", "--out", "o"],
         &["build", "--images", "d", "--encoder", "m", "--out", "o", "--threads", "0"],
-        &["build", "--images", "d", "--encoder", "m", "--out", "o", "--pictures", "thumbnails"],
+        &["build", "--images", "d", "--encoder", "m", "--out", "o", "--pictures", "tokens"],
+        &["build", "--vectors", "v", "--poses", "p", "--space", "s", "--out", "o", "--pictures", "thumbnails"],
+        &["build", "--vectors", "v", "--poses", "p", "--space", "s", "--out", "o", "--remove", "names.txt"],
+        &["build", "--vectors", "v", "--poses", "p", "--space", "s", "--out", "o", "--partition", "2/2"],
+        &["build", "--vectors", "v", "--poses", "p", "--space", "s", "--out", "o", "--layout", "lists=1"],
+        &["merge", "--out", "o"],
+        &["inspect", "a.shard", "--blob", "b.jpg"],
         &["nonsense"],
     ] {
         finish(command(arguments[0]).args(&arguments[1..])).expect(2);

@@ -138,3 +138,34 @@ pub(crate) fn build_set(set: &Path, model: &Path, shard: &Path) -> Run {
         ],
     )
 }
+
+/// A matrix of unit vectors in all directions, always the same, and poses for it: rows named r0, r1, ... along a
+/// parallel, 11 m apart. `.npy` and `.csv` below the folder.
+pub(crate) fn matrix(folder: &TempDir, rows: usize, dimensions: usize) -> (PathBuf, PathBuf) {
+    let mut state = 7_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    let vectors: Vec<Vec<f32>> = (0..rows).map(|_| (0..dimensions).map(|_| next()).collect()).collect();
+    let (npy_path, csv_path) = (folder.path().join("matrix.npy"), folder.path().join("matrix.csv"));
+    npy(&npy_path, &vectors);
+    let poses: Vec<String> = (0..rows).map(|row| format!("r{row},{:.4},8\n", 40.0 + row as f64 / 10_000.0)).collect();
+    fs::write(&csv_path, format!("file,lat,lon\n{}", poses.concat())).unwrap();
+    (npy_path, csv_path)
+}
+
+/// `build` of that matrix, to be given further arguments.
+pub(crate) fn build_matrix((vectors, poses): &(PathBuf, PathBuf), out: &Path) -> Command {
+    let mut build = command("build");
+    build.arg("--vectors").arg(vectors).arg("--poses").arg(poses).args(["--space", "matrix"]).arg("--out").arg(out);
+    build
+}
+
+/// The names of all files in a folder, also of hidden ones, sorted.
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.collect();
+    names.sort_unstable();
+    names
+}

@@ -54,6 +54,22 @@ fn the_figures_are_those_computed_by_hand() {
 }
 
 #[test]
+fn the_dissimilar_end_changes_no_figure_of_the_similar_one() {
+    let plane = Plane::new(QUERIES);
+    let recall = |more: &[&str]| {
+        let report = plane.evaluate(&[&["--json", "-"], more].concat()).expect(0).json();
+        assert_eq!(report["queries"], 3);
+        report["recall"].clone()
+    };
+    let usual = recall(&[]);
+    for way in ["farthest", "random", "centroid", "far_in_window"] {
+        assert_eq!(recall(&["--dissimilar", way]), usual, "{way}");
+    }
+    assert_ne!(recall(&["--per-place", "1,120"]), usual, "every other reference is left out");
+    assert!(plane.evaluate(&["--dissimilar", "nearest"]).expect(2).stderr.contains("centroid"));
+}
+
+#[test]
 fn figures_are_given_by_the_values_of_a_column() {
     let plane = Plane::new(QUERIES);
     let report = plane.evaluate(&["--by", "flight", "--json", "-"]).expect(0).json();

@@ -64,7 +64,7 @@ fn a_reader_that_goes_away_is_a_quiet_end() {
 
 #[test]
 fn every_verb_shows_an_example() {
-    for verb in ["build", "search", "locate", "evaluate", "inspect", "verify"] {
+    for verb in ["build", "search", "locate", "evaluate", "inspect", "verify", "merge"] {
         let help = finish(command(verb).arg("--help")).expect(0).stdout;
         assert!(help.contains("Example") && help.contains(&format!("geolocate {verb} ")), "{help}");
     }

@@ -8,9 +8,14 @@
     reason = "tests"
 )]
 
+mod bench;
 mod build;
 mod common;
+mod deltas;
 mod evaluate;
 mod integrity;
 mod locate;
+mod partition;
+mod pictures;
+mod resuming;
 mod search;

@@ -63,6 +63,41 @@ fn default_session_expiry_s() -> u32 {
 #[serde(deny_unknown_fields)]
 pub(super) struct IndexSection {
     pub(super) shards: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) prefault: bool,
+    #[serde(default = "default_search_threads")]
+    pub(super) search_threads: usize,
+    #[serde(default)]
+    pub(super) dissimilar: DissimilarWay,
+    #[serde(default)]
+    pub(super) random_seed: u64,
+    #[serde(default = "default_far_radius_m")]
+    pub(super) far_radius_m: f64,
+    pub(super) per_place: Option<usize>,
+    #[serde(default = "default_per_place_radius_m")]
+    pub(super) per_place_radius_m: f64,
+}
+
+fn default_search_threads() -> usize {
+    1
+}
+
+fn default_far_radius_m() -> f64 {
+    2000.0
+}
+
+fn default_per_place_radius_m() -> f64 {
+    FuseOptions::default().same_place_m
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DissimilarWay {
+    #[default]
+    Farthest,
+    Random,
+    Centroid,
+    FarInWindow,
 }
 
 #[derive(Debug, Deserialize)]

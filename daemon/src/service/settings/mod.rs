@@ -7,6 +7,7 @@ mod validation;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use index_shards::SearchOptions;
 use quantized_models::DecodeLimits;
 use thiserror::Error;
 
@@ -31,6 +32,10 @@ pub struct Settings {
     pub topic_prefix: String,
     /// Shards of the index.
     pub shards: Vec<PathBuf>,
+    /// Whether what every query reads of the index is brought into memory at the start.
+    pub prefault: bool,
+    /// What is asked of the index for every frame.
+    pub search: SearchOptions,
     /// Folder or manifest of the encoder.
     pub encoder: PathBuf,
     /// Bounds of one picture.
@@ -194,6 +199,40 @@ mod tests {
     fn what_does_not_exist_is_named() {
         let error = refusal(|text| text.replace("a.shard", "b.shard"));
         assert!(error.contains(":8: index.shards:") && error.contains("b.shard"), "{error}");
+    }
+
+    #[test]
+    fn what_is_asked_of_the_index_can_be_said() {
+        use index_shards::{Dissimilar, PerPlace};
+        let dir = tempfile::tempdir().unwrap();
+        let usual = load(&least(dir.path()), dir.path(), &[]).unwrap();
+        assert_eq!((usual.search, usual.prefault), (SearchOptions::default(), false));
+        let more =
+            "prefault = true\nsearch_threads = 4\ndissimilar = \"far_in_window\"\nfar_radius_m = 500\nper_place = 2\n";
+        let text = least(dir.path()).replace("[index]\n", &format!("[index]\n{more}"));
+        let settings = load(&text, dir.path(), &[("GEOLOCATED__INDEX__PER_PLACE_RADIUS_M", "12.5")]).unwrap();
+        assert!(settings.prefault);
+        assert_eq!(settings.search.threads, 4);
+        assert_eq!(settings.search.dissimilar, Dissimilar::FarInWindow { radius_m: 500.0 });
+        assert_eq!(settings.search.per_place, Some(PerPlace { most: 2, radius_m: 12.5 }));
+        let random = [("GEOLOCATED__INDEX__DISSIMILAR", "random"), ("GEOLOCATED__INDEX__RANDOM_SEED", "7")];
+        let settings = load(&least(dir.path()), dir.path(), &random).unwrap();
+        assert_eq!(settings.search.dissimilar, Dissimilar::Random { seed: 7 });
+    }
+
+    #[test]
+    fn what_cannot_be_asked_of_the_index_is_named_with_line_expected_and_found() {
+        for (line, part) in [
+            ("search_threads = 0", "index.search_threads: expected a number within 1 and 1024, found 0"),
+            ("per_place = 0", "index.per_place: expected a number within 1 and 1000000, found 0"),
+            ("per_place_radius_m = -1.0", "index.per_place_radius_m: expected a number within 0 and"),
+            ("far_radius_m = nan", "index.far_radius_m: expected a number within 0 and"),
+            ("dissimilar = \"nearest\"", "index.dissimilar: unknown variant `nearest`, expected one of `farthest`"),
+            ("prefault = 1", "index.prefault: invalid type: integer `1`, expected a boolean"),
+        ] {
+            let error = refusal(|text| text.replace("[index]\n", &format!("[index]\n{line}\n")));
+            assert!(error.contains(&format!("settings.toml:8: {part}")), "{error}");
+        }
     }
 
     #[test]

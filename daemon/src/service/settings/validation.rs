@@ -3,14 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use index_shards::{Dissimilar, PerPlace, SearchOptions};
 use quantized_models::DecodeLimits;
 
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits};
 use super::document::Document;
-use super::file::{FramesSection, MqttSection, SettingsFile};
+use super::file::{DissimilarWay, FramesSection, IndexSection, MqttSection, SettingsFile};
 use super::{Broker, BrokerAddress, Settings, SettingsError};
 use crate::locate::FuseOptions;
+
+/// Half of the way around the earth, metres: no two places are further apart.
+const MAX_DISTANCE_M: f64 = 20_037_508.0;
 
 /// Checks every value of a settings file.
 pub(super) struct Validation<'a> {
@@ -29,6 +33,7 @@ impl Validation<'_> {
             return Err(self.document.refuse("index.shards", "expected at least one shard, found none".to_owned()));
         }
         let shards = file.index.shards.iter().map(|shard| self.existing("index.shards", shard));
+        let search = self.search(&file.index)?;
         let frames = self.frames(&file.frames)?;
         Ok(Settings {
             broker: self.broker(&file.mqtt)?,
@@ -37,6 +42,8 @@ impl Validation<'_> {
             state_dir: self.path(&file.device.state_dir),
             topic_prefix: file.mqtt.prefix,
             shards: shards.collect::<Result<_, _>>()?,
+            prefault: file.index.prefault,
+            search,
             encoder: self.existing("models.encoder", &file.models.encoder)?,
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
@@ -45,6 +52,25 @@ impl Validation<'_> {
                 messages: self.within("outbox.max_messages", file.outbox.max_messages, 1, 10_000_000)?,
             },
             fuse: self.fuse(file.fuse)?,
+        })
+    }
+
+    fn search(&self, index: &IndexSection) -> Result<SearchOptions, SettingsError> {
+        let metres = |key: &str, radius_m| self.within(key, radius_m, 0.0, MAX_DISTANCE_M);
+        let far_radius_m = metres("index.far_radius_m", index.far_radius_m)?;
+        let radius_m = metres("index.per_place_radius_m", index.per_place_radius_m)?;
+        let most = index.per_place.map(|most| self.within("index.per_place", most, 1, 1_000_000)).transpose()?;
+        let dissimilar = match index.dissimilar {
+            DissimilarWay::Farthest => Dissimilar::Farthest,
+            DissimilarWay::Random => Dissimilar::Random { seed: index.random_seed },
+            DissimilarWay::Centroid => Dissimilar::Centroid,
+            DissimilarWay::FarInWindow => Dissimilar::FarInWindow { radius_m: far_radius_m },
+        };
+        Ok(SearchOptions {
+            dissimilar,
+            per_place: most.map(|most| PerPlace { most, radius_m }),
+            threads: self.within("index.search_threads", index.search_threads, 1, 1024)?,
+            ..SearchOptions::default()
         })
     }
 
