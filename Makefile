@@ -4,14 +4,21 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
+# For `bench` and `peers`; `peers` needs about 23 GB below PEERS for a million rows.
+ROWS ?= 100000
+PEERS ?= $(TARGET)/peers
+FUZZ := $(abspath $(TARGET))/fuzz
+FUZZ_SECONDS ?= 60
 SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh)
 UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/geolocated.service
 UNIT_FILES := lib/systemd/system/geolocated.service lib/sysusers.d/geolocated.conf lib/tmpfiles.d/geolocated.conf
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo lint fmt clippy deny docs shellcheck exposure audit aarch64 install uninstall
+.PHONY: help build test demo lint fmt clippy deny docs shellcheck exposure audit aarch64 fuzz bench peers \
+	golden install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,7 +52,7 @@ docs: ## build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --workspace --no-deps
 
 deny: ## check licences, duplicate crates and sources of the dependencies
-	scripts/cargo-deny.sh $(CARGO_DENY_VERSION)
+	scripts/cargo-tool.sh cargo-deny $(CARGO_DENY_VERSION)
 	cargo deny check -D unnecessary-skip bans licenses sources
 
 shellcheck: ## check the shell scripts, where shellcheck is installed
@@ -58,12 +65,32 @@ exposure: ## print and bound the exposure of the systemd unit, where systemd-ana
 	else echo 'systemd-analyze is not installed: the unit was NOT checked'; fi
 
 audit: ## check the dependencies against the advisory database, which it fetches
-	scripts/cargo-deny.sh $(CARGO_DENY_VERSION)
+	scripts/cargo-tool.sh cargo-deny $(CARGO_DENY_VERSION)
 	cargo deny fetch db
 	cargo deny check advisories
 
 aarch64: ## build and test the libraries for 64-bit ARM, under emulation
 	scripts/aarch64.sh
+
+fuzz: ## open and search damaged shards for FUZZ_SECONDS (60), hunting for crashes
+	scripts/cargo-tool.sh cargo-fuzz $(CARGO_FUZZ_VERSION)
+	mkdir -p "$(FUZZ)/corpus" && cp index-shards/tests/golden/*.shard "$(FUZZ)/corpus"
+	cd index-shards && RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir "$(FUZZ)" open_search "$(FUZZ)/corpus" -- \
+	  -max_total_time=$(FUZZ_SECONDS) -max_len=65536
+
+bench: build ## measure the search over ROWS (100000) vectors: recall, time, memory, bytes
+	"$(RELEASE)/geolocate" bench search --rows $(ROWS)
+
+peers: build ## measure FAISS, USearch and hnsw_rs beside it, over ROWS vectors, below PEERS (target/peers)
+	"$(RELEASE)/geolocate" bench vectors --rows $(ROWS) --out "$(PEERS)/data-$(ROWS)"
+	python3 -m venv "$(PEERS)/venv"
+	"$(PEERS)/venv/bin/pip" install --quiet -r index-shards/benches/peers/requirements.txt
+	"$(PEERS)/venv/bin/python" index-shards/benches/peers/peers.py --data "$(PEERS)/data-$(ROWS)" \
+	  --work "$(PEERS)/work-$(ROWS)" --geolocate "$(RELEASE)/geolocate" \
+	  --out "$(PEERS)/$(ROWS).md" --json "$(PEERS)/$(ROWS).json"
+
+golden: ## write the kept file of the shard's format again; only for a new version of the format
+	cargo test --locked --release --workspace --test shards -- --ignored --exact golden::write_the_kept_file
 
 install: ## install what `make` built, below DESTDIR and PREFIX
 	install -D -m 755 "$(RELEASE)/geolocated" "$(DESTDIR)$(PREFIX)/bin/geolocated"

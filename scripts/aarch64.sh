@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the libraries for 64-bit ARM and runs their tests under qemu, golden vectors included: shows function and alignment, not speed.
-# The standard library comes from rustup; where rustup cannot add it, from the folder shared/toolchain, whose script
-# prepares building it from source. Cross compiler and emulator come from apt where they are missing.
+# Builds the libraries for 64-bit ARM and runs their tests under qemu, golden vectors, golden shards and the search's
+# NEON kernels included: shows function and alignment, not speed. The standard library comes from rustup; where rustup
+# cannot add it, from the folder shared/toolchain, whose script prepares building it from source. Cross compiler and
+# emulator come from apt where they are missing.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
