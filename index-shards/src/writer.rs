@@ -18,7 +18,7 @@ mod unique;
 
 use crate::clusters::LayoutChoice;
 use crate::description::ShardDescription;
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, DiskFile, RealDisk};
 use crate::error::WriteError;
 use crate::fault::{Fault, expect};
 use crate::header::{MAX_ROWS, check_description_length};
@@ -163,49 +163,33 @@ impl ShardWriter {
         check_description(&description).map_err(impossible)?;
         let paths = Paths::new(out).filter(|_| !out.is_dir());
         let paths = paths.ok_or_else(|| WriteError::NotAFile { path: out.into() })?;
-        let claimed = disk.claim(&paths.building).map_err(refused(out, "create a temporary file beside it"))?;
-        let file = claimed.ok_or_else(|| WriteError::Busy { path: out.into() })?;
-        for leftover in [&paths.sorting, &paths.merging, &paths.finishing] {
-            disk.remove(leftover).map_err(refused(out, "remove what an earlier build left"))?;
-        }
-        let mut told = Seen::new(Scratch::new(Arc::clone(&disk), paths.sorting.clone()));
-        let leftovers = Leftovers { disk, paths, keep_spool: plan.is_some() };
-        let mut notes = Vec::new();
-        let begun = Plan { seed, plan: plan.as_deref().unwrap_or_default(), description: &description };
-        let mut made_at_ms = None;
-        let accept = |found: &[u8]| {
-            made_at_ms = begun.accepts(found).filter(|_| plan.is_some());
-            made_at_ms.is_some()
-        };
+        let (leftovers, file) = claim(paths, disk, plan.is_some())?;
+        let mut told = Seen::new(Scratch::new(Arc::clone(&leftovers.disk), leftovers.paths.sorting.clone()));
+        let (dimensions, mut notes) = (description.dimensions, Vec::new());
         let mut visit = |kind, offset, content: &[u8]| {
-            notes.extend(told.resume(kind, offset, content, description.dimensions)?);
+            notes.extend(told.resume(kind, offset, content, dimensions)?);
             Ok(())
         };
-        let spool = Spool::resume(file, accept, &mut visit).map_err(refused(out, "read what an earlier build left"))?;
-        let spool = match spool {
-            Ok(spool) => spool,
-            Err(file) => Spool::begin(file, &begun.encode().map_err(impossible)?)
-                .map_err(refused(out, "write a temporary file beside it"))?,
-        };
+        let begun = Plan { seed, plan: plan.as_deref(), description: &description };
+        let (spool, made_at_ms) = open_spool(out, file, &begun, &mut visit)?;
         if leftovers.keep_spool {
             // So that the spool's name is there after a loss of power, when what was synced of it is.
             leftovers.disk.sync_folder(leftovers.paths.folder()).map_err(refused(out, "sync the folder"))?;
         }
         description.created_at_ms = made_at_ms.unwrap_or(description.created_at_ms);
-        let (dimensions, inputs) = (description.dimensions, u64::from(told.inputs));
         Ok(Self {
             leftovers,
+            description,
             layout,
             threads: threads.max(1),
             seed,
             rotation: Rotation::new(dimensions, seed),
             spool,
+            resumed: Resumed { inputs: told.inputs.into(), notes },
             told,
-            resumed: Resumed { inputs, notes },
             rotated: vec![0.0; dimensions],
             quantized: vec![0; dimensions],
             failed: false,
-            description,
         })
     }
 
@@ -262,7 +246,8 @@ impl ShardWriter {
     /// with this one. They add up, and saying the same again changes nothing; a shard of tombstones alone is allowed.
     ///
     /// # Errors
-    /// Something that is no digest; more than [`MAX_SHARDS_REMOVED_FROM`] shards; the operating system refused, then the writer refuses everything.
+    /// Something that is no digest; more than [`MAX_SHARDS_REMOVED_FROM`] shards; the operating system refused, then
+    /// the writer refuses everything.
     pub fn remove(&mut self, digest: &str, rows: &[u32]) -> Result<(), WriteError> {
         self.check_failed()?;
         let impossible = || Fault::new("digest", "64 hexadecimal digits", format_args!("{digest:?}"));
@@ -347,6 +332,41 @@ impl ShardWriter {
         let found = format_args!("{} components", row.embedding.len()).to_string();
         expect(row.embedding.len() == wanted, "embedding", format_args!("{wanted} components"), found)?;
         vectors::check(row.embedding)
+    }
+}
+
+/// Claims the spool of an output, and removes what else an earlier build left.
+fn claim(paths: Paths, disk: Arc<dyn Disk>, keep_spool: bool) -> Result<(Leftovers, Box<dyn DiskFile>), WriteError> {
+    let out = paths.out.clone();
+    let claimed = disk.claim(&paths.building).map_err(refused(&out, "create a temporary file beside it"))?;
+    let file = claimed.ok_or_else(|| WriteError::Busy { path: out.clone() })?;
+    let leftovers = Leftovers { disk, paths, keep_spool };
+    for leftover in [&leftovers.paths.sorting, &leftovers.paths.merging, &leftovers.paths.finishing] {
+        leftovers.disk.remove(leftover).map_err(refused(&out, "remove what an earlier build left"))?;
+    }
+    Ok((leftovers, file))
+}
+
+/// Goes on with the spool in `file`, if it is that of the same plan, or begins anew. Returns it with the time at which
+/// a shard that goes on was begun.
+fn open_spool(
+    out: &Path,
+    file: Box<dyn DiskFile>,
+    begun: &Plan<'_>,
+    visit: &mut spool::Visit<'_>,
+) -> Result<(Spool, Option<i64>), WriteError> {
+    let mut made_at_ms = None;
+    let accept = |found: &[u8]| {
+        made_at_ms = begun.accepts(found);
+        made_at_ms.is_some()
+    };
+    match Spool::resume(file, accept, visit).map_err(refused(out, "read what an earlier build left"))? {
+        Ok(spool) => Ok((spool, made_at_ms)),
+        Err(file) => {
+            let plan = begun.encode().map_err(|fault| WriteError::Description { path: out.into(), fault })?;
+            let spool = Spool::begin(file, &plan).map_err(refused(out, "write a temporary file beside it"))?;
+            Ok((spool, None))
+        }
     }
 }
 

@@ -17,8 +17,7 @@ class Ours:
         self.shard = options.work / f"{self.key}.shard"
         self.rounds = []
 
-    def run(self, *arguments):
-        data = self.options.data
+    def run(self, data, *arguments):
         queries = [f"--query-vectors={kind}={data / f'queries_{kind}.npy'}" for kind in KINDS]
         command = [self.options.geolocate, "bench", "search", *arguments, *queries, "--truth-dir", data, "--json", "-"]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -27,10 +26,10 @@ class Ours:
         self.shard.unlink(missing_ok=True)
         base = self.options.data / "base.npy"
         build = ["--vectors", base, "--layout", self.layout, "--threads", "1", "--keep", self.shard]
-        self.built = self.run(*build, "--rounds", "1", "--no-cold")
+        self.built = self.run(self.options.data / "tuning", *build, "--rounds", "1", "--no-cold")
 
     def measure(self):
-        self.rounds.append(self.run("--index", self.shard, "--no-cold"))
+        self.rounds.append(self.run(self.options.data, "--index", self.shard, "--no-cold"))
 
     def summary(self):
         over = lambda value: statistics.median(value(round_) for round_ in self.rounds)
@@ -44,6 +43,7 @@ class Ours:
             "key": self.key,
             "title": self.title,
             "settings": {"near": "defaults", "far": "defaults"},
+            "reached": min(self.built["recall"].values()) >= self.options.recall,
             "ms": {end: ms(end) for end in ("both", "near") if end in first["ms"]},
             "recall": recall,
             "open_ms": over(lambda round_: round_["open_ms"]),

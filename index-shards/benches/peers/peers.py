@@ -110,6 +110,7 @@ def summary(peer, built, tuned, rounds, options):
         "key": peer.key,
         "title": peer.title,
         "settings": {end: peer.setting(tuned[end]["outer"], tuned[end]["depth"]) for end in tuned},
+        "reached": all(tuned[end]["recall"] >= options.recall for end in tuned),
         "ms": {end: {"p50": ms(end, 0.5), "p99": ms(end, 0.99), "mean": mean(end)} for end in ("both", "near", "far")},
         "recall": {end: rounds[0][end]["recall"] for end in ("near", "far")},
         "open_ms": over(lambda round_: round_["open_ms"]),

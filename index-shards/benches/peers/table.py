@@ -77,6 +77,6 @@ def recall_row(result, wanted):
     near, far = result["recall"]["near"], result["recall"]["far"]
     pair = lambda near, far: f"{near:.3f} / {far:.3f}"
     kinds = [pair(near["by_kind"][kind], far["by_kind"][kind]) for kind in KINDS]
-    short = " (not reached)" if min(near["mean"], far["mean"]) < wanted - 0.005 else ""
+    short = "" if result["reached"] else f" ({wanted} not reached)"
     settings = "; ".join(result["settings"][end] or "none" for end in ("near", "far"))
     return "| " + " | ".join([result["title"], pair(near["mean"], far["mean"]) + short, *kinds, settings]) + " |"

@@ -150,18 +150,29 @@ pub(crate) fn verify<R: Read>(
         widen(row, &|zone| zone.add_time(time));
         check_time(time).map_err(in_row(row))
     })?;
-    let (mut sources, mut positions) = (0, Distinct::default());
+    let mut sources = 0;
     stream.records(count, |_, source| {
         sources = sources.max(u16::from_le_bytes(*source));
         Ok(())
     })?;
+    let positions = verify_positions(stream, count)?;
+    check_bounds(extent.bounds(), bounds)?;
+    Ok(Found { zones, sources, positions })
+}
+
+/// Checks that no position of the first range comes twice.
+fn verify_positions<R: Read>(stream: &mut SectionStream<R>, count: u64) -> Result<Distinct, SectionError> {
+    let mut positions = Distinct::default();
     stream.records(count, |row, position| {
         let again = |position| Fault::new("position", "no position twice", format_args!("{position} again"));
         positions.insert(u32::from_le_bytes(*position)).map_err(again).map_err(in_row(row))
     })?;
-    let found = extent.bounds();
-    expect(found == bounds, "region", format_args!("{found:?} as the places have"), format_args!("{bounds:?}"))?;
-    Ok(Found { zones, sources, positions })
+    Ok(positions)
+}
+
+/// Passes when the places have the bounds that the header says.
+fn check_bounds(found: Option<Bounds>, said: Option<Bounds>) -> Result<(), Fault> {
+    expect(found == said, "region", format_args!("{found:?} as the places have"), format_args!("{said:?}"))
 }
 
 fn check_units(field: &'static str, units: i32, limit: i32) -> Result<(), Fault> {

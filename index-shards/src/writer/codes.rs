@@ -44,6 +44,16 @@ pub(super) struct Coded {
     pub(super) decoder: Vec<u8>,
 }
 
+impl Coded {
+    /// Of no rows.
+    fn nothing(file: &dyn DiskFile, offset: u64, seed: u64) -> io::Result<Self> {
+        let empty = |kind| write_whole(file, kind, offset, &[]);
+        let sections = [empty(Kind::Codes)?, empty(Kind::Second)?, empty(Kind::Centroids)?, empty(Kind::Slots)?];
+        let coding = Coding { seed, centroids: 0, lists: false, slots: 0 };
+        Ok(Self { coding, sections, decoder: Vec::new() })
+    }
+}
+
 /// Writes the sections at `offset`.
 pub(super) fn write(
     source: &Source<'_>,
@@ -52,14 +62,7 @@ pub(super) fn write(
     scratch: &mut Scratch,
 ) -> io::Result<Coded> {
     if source.rows == 0 {
-        let nothing = |kind| write_whole(source.file, kind, offset, &[]);
-        let sections =
-            [nothing(Kind::Codes)?, nothing(Kind::Second)?, nothing(Kind::Centroids)?, nothing(Kind::Slots)?];
-        return Ok(Coded {
-            coding: Coding { seed, centroids: 0, lists: false, slots: 0 },
-            sections,
-            decoder: Vec::new(),
-        });
+        return Coded::nothing(source.file, offset, seed);
     }
     let layout = Layout::choose(source.rows, choice);
     let sample = source.taken.sample.stored(source.dimensions);

@@ -16,10 +16,10 @@
 //! | 8 | u8 | kind: 0 plan, 1 row, 2 skipped, 3 removed |
 //! | 9 | | by kind |
 //!
-//! The first entry, and only that, is the plan: u64 seed of the rotation, u32 dimensions, u32 bytes of the plan, plan,
-//! description as TOML. A row is in `record.rs`; what was skipped has a note; removed rows are the digest of their
-//! shard and a u32 each. What ends a spool early, a torn or damaged entry, is cut off when the spool is opened again,
-//! with all that follows it.
+//! The first entry, and only that, is the plan: u64 seed of the rotation, u32 dimensions, u32 bytes of the plan (2^32 -
+//! 1 without one), plan, description as TOML. A row is in `record.rs`; what was skipped has a note; removed rows are
+//! the digest of their shard and a u32 each. What ends a spool early, a torn or damaged entry, is cut off when the
+//! spool is opened again, with all that follows it.
 
 use super::reader::Reader;
 use crate::digest::DIGEST_BYTES;

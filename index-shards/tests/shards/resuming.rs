@@ -121,6 +121,22 @@ fn another_plan_description_or_none_begins_anew() {
     }
 }
 
+/// Nobody knows which inputs a build without a plan had.
+#[test]
+fn a_build_without_a_plan_is_never_gone_on_with() {
+    let (_folder, path, _) = sample();
+    let mut writer = ShardWriter::create(&path, full_description(DIMENSIONS), WriterOptions::default()).unwrap();
+    tell(&mut writer, 0, 5);
+    let left = fs::read(spool(&path)).unwrap();
+    drop(writer);
+    for plan in [None, Some(String::new()), Some("plan".into())] {
+        fs::write(spool(&path), &left).unwrap();
+        let options = WriterOptions { plan: plan.clone(), ..WriterOptions::default() };
+        let writer = ShardWriter::create(&path, full_description(DIMENSIONS), options).unwrap();
+        assert_eq!(writer.resumed().inputs, 0, "{plan:?}");
+    }
+}
+
 #[test]
 fn a_resumed_build_keeps_the_time_that_it_began_with() {
     let (_folder, path, expected) = sample();
