@@ -125,8 +125,8 @@ impl<'a> ShardSearch<'a> {
     pub(crate) fn run(&self, part: &Part) -> (Ends, Work) {
         match part {
             Part::Exact(zones) => self.run_exact(zones.clone()),
-            Part::Flat(rows) => self.run_coded(|pass| self.scan_rows(pass, rows.clone())),
-            Part::Lists => self.run_coded(|pass| self.scan_lists(pass)),
+            Part::Flat(rows) => self.run_coded(|pass, mean| self.scan_rows(pass, mean, rows.clone())),
+            Part::Lists => self.run_coded(|pass, _| self.scan_lists(pass)),
         }
     }
 
@@ -159,8 +159,8 @@ impl<'a> ShardSearch<'a> {
         (ends, Work { exact_rows, bytes, ..Work::default() })
     }
 
-    /// Scans codes, then reads the vectors of the best candidates for either end.
-    fn run_coded(&self, scan: impl FnOnce(&mut Pass<'_>) -> u64) -> (Ends, Work) {
+    /// Scans codes, then reads the vectors of the best candidates for either end. `scan` is also given the mean.
+    fn run_coded(&self, scan: impl FnOnce(&mut Pass<'_>, &[f32]) -> u64) -> (Ends, Work) {
         let mean = self.centroids.mean();
         let coded = match self.decoder {
             Some(decoder) => decoder.prepare(self.query, &mean),
@@ -170,7 +170,7 @@ impl<'a> ShardSearch<'a> {
             self.k.saturating_mul(self.effort.candidates_per_k).min(MAX_CANDIDATES.max(self.k.saturating_mul(4)));
         let pools = (Pool::new(self.k, most), Pool::new(self.k, most));
         let mut pass = Pass::new(self.kernels, self.codes, &coded, self.effort, pools);
-        let lists = scan(&mut pass);
+        let lists = scan(&mut pass, &mean);
         let (scanned_rows, second_rows) = (pass.scanned, pass.second);
         let (near, far) = (pass.near.into_entries(), pass.far.into_entries());
         self.shard.expect_rows(near.iter().chain(&far).filter_map(|entry| self.slots.row(entry.slot)));
@@ -207,9 +207,8 @@ impl<'a> ShardSearch<'a> {
     }
 
     /// Scans the zones of a flat shard that may have admitted rows, neighbouring ones in one run. Returns no lists.
-    fn scan_rows(&self, pass: &mut Pass<'_>, rows: Range<u32>) -> u64 {
-        let mean = self.centroids.mean();
-        let base = self.query.rotated().iter().zip(&mean).map(|(query, mean)| query * mean).sum();
+    fn scan_rows(&self, pass: &mut Pass<'_>, mean: &[f32], rows: Range<u32>) -> u64 {
+        let base = self.query.rotated().iter().zip(mean).map(|(query, mean)| query * mean).sum();
         let mut run: Option<Range<u32>> = None;
         let zones = rows.start / ZONE_ROWS..rows.end.div_ceil(ZONE_ROWS);
         for zone in zones {

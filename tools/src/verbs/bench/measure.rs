@@ -127,7 +127,7 @@ fn recalls(shard: &Shard, asked: &Asked, seen: &[Seen]) -> anyhow::Result<(Truth
         }
     };
     let name = |hit: &Hit| match source {
-        TruthSource::GivenVectors => Ok(shard.reference(hit.row)?.position),
+        TruthSource::GivenVectors => Ok(shard.position(hit.row)?),
         TruthSource::StoredVectors => anyhow::Ok(hit.row),
     };
     let share = |hits: &[Hit], truth: &[u32]| {
