@@ -112,6 +112,19 @@ pub fn read_below(folder: &Path, name: &str, limits: &DecodeLimits) -> Result<Ve
 /// A folder cannot be read.
 pub fn names_below(folder: &Path) -> Result<Vec<String>, PictureError> {
     let mut names = Vec::new();
+    for_each_below(folder, |name| {
+        names.push(name.to_owned());
+        Ok::<(), PictureError>(())
+    })?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Hands the names to `visit` as [`names_below`] finds them, in no order.
+pub(crate) fn for_each_below<E: From<PictureError>>(
+    folder: &Path,
+    mut visit: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
         let fail = |source| PictureError::Read { path: current.clone(), source };
@@ -123,12 +136,11 @@ pub fn names_below(folder: &Path) -> Result<Vec<String>, PictureError> {
             } else if is_picture(&path)
                 && let Some(name) = path.strip_prefix(folder).ok().and_then(Path::to_str)
             {
-                names.push(name.to_owned());
+                visit(name)?;
             }
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 fn is_picture(path: &Path) -> bool {
@@ -161,7 +173,8 @@ pub fn poses_from_exif(
     Ok(table)
 }
 
-fn exif_pose(folder: &Path, index: usize, name: String, limits: &DecodeLimits) -> Result<Pose, Refused> {
+/// The position that the EXIF tags of a picture give.
+pub(crate) fn exif_pose(folder: &Path, index: usize, name: String, limits: &DecodeLimits) -> Result<Pose, Refused> {
     let bytes = match read_below(folder, &name, limits) {
         Ok(bytes) => bytes,
         Err(error) => return Err(Refused { name, reason: error.reason(), message: error.to_string() }),

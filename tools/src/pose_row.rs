@@ -111,19 +111,11 @@ impl<'a> Row<'a> {
 
     /// Reads the whole row as a pose; `seen` holds the files of the rows above with their lines.
     pub(crate) fn pose(&self, index: usize, seen: &mut HashMap<String, u64>) -> Result<Pose, RowError> {
-        let file = self.needed_text("file", "the name of a picture")?.to_owned();
+        let file = self.file()?.to_owned();
         if let Some(first) = seen.get(&file) {
-            return Err(self.error("file", format!("every file once; this one stands in line {first} already")));
+            return Err(self.error("file", once(*first)));
         }
         let place = self.place()?;
-        for (column, range, unit) in [
-            ("rel_alt_m", -1e5..=1e5, "metres"),
-            ("agl_m", -1e5..=1e5, "metres"),
-            ("pitch_deg", -90.0..=90.0, "degrees"),
-            ("hfov_deg", f64::MIN_POSITIVE..=360.0, "degrees"),
-        ] {
-            self.number(column, &range, unit)?;
-        }
         seen.insert(file.clone(), self.line);
         let text = |column: &str| self.text(column).map(str::to_owned);
         let semi_positives = self.text("semi_positives").unwrap_or_default();
@@ -144,21 +136,36 @@ impl<'a> Row<'a> {
         })
     }
 
-    fn all_columns(&self) -> BTreeMap<String, String> {
-        let named = self.columns.names.iter().filter_map(|name| Some((name.clone(), self.text(name)?.to_owned())));
-        named.collect()
+    /// The picture's name.
+    pub(crate) fn file(&self) -> Result<&'a str, RowError> {
+        self.needed_text("file", "the name of a picture")
     }
 
-    fn place(&self) -> Result<Place, RowError> {
+    /// Where and how the picture was taken. Known columns that a place does not hold are checked too.
+    pub(crate) fn place(&self) -> Result<Place, RowError> {
         let lat_deg = self.coordinate("lat", &LATITUDES).map_err(|error| self.perhaps_swapped(error))?;
-        Ok(Place {
+        let place = Place {
             lat_deg,
             lon_deg: self.coordinate("lon", &LONGITUDES)?,
             alt_m: self.small("alt_m", &(-1e5..=1e6), "metres")?,
             heading_deg: self.small("heading_deg", &(-360.0..=360.0), "degrees")?.map(|deg| deg.rem_euclid(360.0)),
             captured_at_ms: self.time()?,
             footprint: self.footprint()?,
-        })
+        };
+        for (column, range, unit) in [
+            ("rel_alt_m", -1e5..=1e5, "metres"),
+            ("agl_m", -1e5..=1e5, "metres"),
+            ("pitch_deg", -90.0..=90.0, "degrees"),
+            ("hfov_deg", f64::MIN_POSITIVE..=360.0, "degrees"),
+        ] {
+            self.number(column, &range, unit)?;
+        }
+        Ok(place)
+    }
+
+    fn all_columns(&self) -> BTreeMap<String, String> {
+        let named = self.columns.names.iter().filter_map(|name| Some((name.clone(), self.text(name)?.to_owned())));
+        named.collect()
     }
 
     fn perhaps_swapped(&self, mut error: RowError) -> RowError {
@@ -195,6 +202,11 @@ impl<'a> Row<'a> {
         }
         Ok(Some(footprint))
     }
+}
+
+/// What is expected of a file that stands in a line above already.
+pub(crate) fn once(first_line: u64) -> String {
+    format!("every file once; this one stands in line {first_line} already")
 }
 
 /// Unix milliseconds of an RFC 3339 time; one without a zone counts as UTC.

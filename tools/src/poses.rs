@@ -142,7 +142,7 @@ pub fn parse(path: &Path, input: impl Read) -> Result<PoseTable, PosesError> {
         match record.and_then(|line| line.row(path, &records.columns).pose(index, &mut seen)) {
             Ok(pose) => table.poses.push(pose),
             Err(error) => {
-                table.refused.push(refused_row(&error));
+                table.refused.push(error.refused());
                 table.refused_files.extend(file);
             }
         }
@@ -150,11 +150,14 @@ pub fn parse(path: &Path, input: impl Read) -> Result<PoseTable, PosesError> {
     Ok(table)
 }
 
-fn refused_row(error: &RowError) -> Refused {
-    Refused {
-        name: format!("{}, line {}", error.path.display(), error.line),
-        reason: "bad_row",
-        message: format!("column {}: found {:?}, expected {}", error.column, error.found, error.expected),
+impl RowError {
+    /// The row, as it is named among what is left out.
+    pub(crate) fn refused(&self) -> Refused {
+        Refused {
+            name: format!("{}, line {}", self.path.display(), self.line),
+            reason: "bad_row",
+            message: format!("column {}: found {:?}, expected {}", self.column, self.found, self.expected),
+        }
     }
 }
 

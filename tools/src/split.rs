@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::pose_row::{Row, once};
 use crate::poses::{Pose, PoseTable, PosesError, Records};
 
 /// A split CSV (`file,role`): which picture plays which role.
@@ -55,19 +56,14 @@ impl Split {
     /// # Errors
     /// As [`Split::read`].
     pub fn parse(path: &Path, input: impl Read) -> Result<Self, PosesError> {
-        let mut records = Records::open(path, input, &["file", "role"])?;
         let mut roles: HashMap<String, (String, u64)> = HashMap::new();
-        while let Some(record) = records.next_record()? {
-            let line = record?;
-            let row = line.row(path, &records.columns);
-            let file = row.needed_text("file", "the name of a picture")?.to_owned();
-            let role = row.needed_text("role", "a role like reference, query or outside")?.to_owned();
-            if let Some((_, first)) = roles.get(&file) {
-                let expected = format!("every file once; this one stands in line {first} already");
-                return Err(row.error("file", expected).into());
+        for_each_row(path, input, |row, file, role| {
+            if let Some((_, first)) = roles.get(file) {
+                return Err(PosesError::from(row.error("file", once(*first))));
             }
-            roles.insert(file, (role, row.line()));
-        }
+            roles.insert(file.to_owned(), (role.to_owned(), row.line()));
+            Ok(())
+        })?;
         Ok(Self { path: path.to_owned(), roles })
     }
 
@@ -83,11 +79,30 @@ impl Split {
             .map(|(file, (_, line))| (*line, file.as_str()))
             .collect();
         missing.sort_unstable();
-        let name = |(line, file)| {
-            format!("{}, line {line}: {file} has no pose in {}", self.path.display(), poses.path.display())
-        };
-        missing.into_iter().map(name).collect()
+        missing.into_iter().map(|(line, file)| no_pose(&self.path, line, file, &poses.path)).collect()
     }
+}
+
+/// Hands each row of a split CSV to `visit`: the row, its file, its role.
+pub(crate) fn for_each_row<E: From<PosesError>>(
+    path: &Path,
+    input: impl Read,
+    mut visit: impl FnMut(&Row<'_>, &str, &str) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut records = Records::open(path, input, &["file", "role"])?;
+    while let Some(record) = records.next_record()? {
+        let line = record.map_err(PosesError::from)?;
+        let row = line.row(path, &records.columns);
+        let file = row.file().map_err(PosesError::from)?;
+        let role = row.needed_text("role", "a role like reference, query or outside").map_err(PosesError::from)?;
+        visit(&row, file, role)?;
+    }
+    Ok(())
+}
+
+/// Says that a file of a split has no row in the poses.
+pub(crate) fn no_pose(split: &Path, line: u64, file: &str, poses: &Path) -> String {
+    format!("{}, line {line}: {file} has no pose in {}", split.display(), poses.display())
 }
 
 /// The `wanted` roles, or the `usual` ones when none are wanted.
@@ -116,25 +131,39 @@ pub fn select<'a>(
     let with_roles: Vec<(&Pose, Option<String>)> = table.poses.iter().map(|pose| (pose, role_of(pose))).collect();
     let known = split.is_some() || table.columns.iter().any(|column| column == "role");
     if !known {
-        if wanted.is_empty() {
-            return Ok(with_roles);
-        }
-        return Err(SelectError::NoRoles { path: table.path.clone(), wanted: wanted.join(",") });
+        return check_not_known(&table.path, wanted).map(|()| with_roles);
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for role in with_roles.iter().filter_map(|(_, role)| role.as_deref()) {
         *counts.entry(role).or_default() += 1;
     }
+    check_counts(split.map_or(&table.path, |split| &split.path), &counts, wanted, usual)?;
     let chosen = roles(wanted, usual);
-    // Of the usual roles only the first must occur.
-    let needed = if wanted.is_empty() { 1 } else { chosen.len() };
-    if let Some(role) = chosen.iter().take(needed).find(|role| !counts.contains_key(**role)) {
-        let found = counts.iter().map(|(role, count)| format!("{role} ({count})")).collect::<Vec<_>>().join(", ");
-        let path = split.map_or(&table.path, |split| &split.path).clone();
-        let found = if found.is_empty() { "none".to_owned() } else { found };
-        return Err(SelectError::NoSuchRole { path, role: (*role).to_owned(), found });
-    }
     Ok(with_roles.into_iter().filter(|(_, role)| role.as_deref().is_some_and(|role| chosen.contains(&role))).collect())
+}
+
+/// Passes when no roles are wanted, of poses that have none.
+pub(crate) fn check_not_known(poses: &Path, wanted: &[String]) -> Result<(), SelectError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    Err(SelectError::NoRoles { path: poses.to_owned(), wanted: wanted.join(",") })
+}
+
+/// Passes when every wanted role occurs, or, where none are wanted, the first of the usual ones. `path` is where the
+/// roles stand.
+pub(crate) fn check_counts(
+    path: &Path,
+    counts: &BTreeMap<&str, usize>,
+    wanted: &[String],
+    usual: &[&str],
+) -> Result<(), SelectError> {
+    let chosen = roles(wanted, usual);
+    let needed = if wanted.is_empty() { 1 } else { chosen.len() };
+    let Some(role) = chosen.iter().take(needed).find(|role| !counts.contains_key(**role)) else { return Ok(()) };
+    let found = counts.iter().map(|(role, count)| format!("{role} ({count})")).collect::<Vec<_>>().join(", ");
+    let found = if found.is_empty() { "none".to_owned() } else { found };
+    Err(SelectError::NoSuchRole { path: path.to_owned(), role: (*role).to_owned(), found })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod build;
 mod common;
 mod deltas;
 mod evaluate;
+mod flat_memory;
 mod integrity;
 mod locate;
 mod partition;

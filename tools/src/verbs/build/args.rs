@@ -17,7 +17,8 @@ use crate::output::JsonTarget;
 ///
 /// A build that was stopped goes on where it stood when it is started again with the same inputs: what is done is kept
 /// beside the output, in ".NAME.building". It counts as the same while poses, roles, encoder and matrix are the same;
-/// pictures that have changed meanwhile are not looked at again.
+/// pictures that have changed meanwhile are not looked at again. Memory does not grow with the number of rows; temporary
+/// files beside the output do.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     geolocate build --images photos --encoder models/mobilenetv3-small-576 --out reference.shard\n  \

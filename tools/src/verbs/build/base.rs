@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -9,7 +10,9 @@ use index_shards::{Shard, ShardDescription};
 use serde::Serialize;
 
 use super::args::BuildArgs;
+use super::name_key::name_key;
 use crate::poses::Refused;
+use crate::sorter::{Sorted, Sorter};
 
 /// The shards of `--replaces`, and the names of `--remove`.
 pub(super) struct Bases {
@@ -78,24 +81,27 @@ impl Bases {
         Ok(())
     }
 
-    /// The rows to hide: those whose name the new shard has too, and those of the names that are to be removed. Names
-    /// that no shard has come back as refused.
+    /// The rows to hide: those whose name is among the [keys](name_key) `kept`, the names that the new shard has, and
+    /// those of the names that are to be removed. Names that no shard has come back as refused. Temporary files go to
+    /// `scratch`.
     ///
     /// # Errors
-    /// A shard is damaged or was cut.
-    pub(super) fn hidden(&self, kept: &HashSet<&str>) -> anyhow::Result<(Vec<Hidden>, Vec<Refused>)> {
+    /// A shard is damaged or was cut; a temporary file cannot be written.
+    pub(super) fn hidden(&self, kept: &Sorted, scratch: &Path) -> anyhow::Result<(Vec<Hidden>, Vec<Refused>)> {
         let names = self.remove.iter().flat_map(|(_, names)| names);
         let mut wanted: HashMap<&str, bool> = names.map(|name| (name.as_str(), false)).collect();
         let mut hidden = Vec::new();
         for shard in &self.shards {
-            let mut rows = Vec::new();
+            let (mut rows, mut others) = (Vec::new(), Sorter::new(scratch));
             shard.for_each_reference(|reference| {
-                let removed = wanted.get_mut(reference.name.as_str()).map(|found| *found = true).is_some();
-                if removed || kept.contains(reference.name.as_str()) {
+                if wanted.get_mut(reference.name.as_str()).map(|found| *found = true).is_some() {
                     rows.push(reference.row);
+                    return anyhow::Ok(());
                 }
-                anyhow::Ok(())
+                Ok(others.push(&[&name_key(&reference.name), &reference.row.to_be_bytes()])?)
             })?;
+            add_common(&others.sorted(), kept, &mut rows)?;
+            rows.sort_unstable();
             let (path, digest) = (shard.path().to_owned(), shard.digest().to_owned());
             hidden.push(Hidden { path, digest, count: rows.len(), rows });
         }
@@ -108,6 +114,23 @@ impl Bases {
         });
         Ok((hidden, refused.collect()))
     }
+}
+
+/// Adds the row of every record, a [key](name_key) and a row, whose key is among `kept`.
+fn add_common(records: &Sorted, kept: &Sorted, rows: &mut Vec<u32>) -> io::Result<()> {
+    let mut kept = kept.records()?;
+    let mut next = kept.next().transpose()?;
+    for record in records.records()? {
+        let record = record?;
+        let Some((key, row)) = record.split_last_chunk() else { continue };
+        while next.as_ref().is_some_and(|kept| kept.as_slice() < key) {
+            next = kept.next().transpose()?;
+        }
+        if next.as_ref().is_some_and(|kept| kept == key) {
+            rows.push(u32::from_be_bytes(*row));
+        }
+    }
+    Ok(())
 }
 
 /// The names in a file, one per line; empty lines are none.

@@ -2,32 +2,43 @@
 
 mod args;
 mod base;
+mod choice;
+mod input_row;
+mod inputs;
 mod make;
+mod name_key;
 mod origin;
 mod partition;
 mod plan;
 mod report;
+mod role_names;
 mod rows;
+mod split_keys;
 
+use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use index_shards::{PositionOf, ShardDescription, ShardWriter, WriteError, WriterOptions};
+use index_shards::{ShardDescription, ShardWriter, WriteError, WriterOptions};
 use quantized_models::DecodeLimits;
 
 pub use args::BuildArgs;
 
 use crate::cli::Status;
-use crate::dataset::{load_poses, load_split};
 use crate::left_out::LeftOut;
-use crate::poses::{Pose, PoseTable, Refused};
 use crate::progress::Progress;
-use crate::split::{Split, roles, select};
+use crate::sorter::Sorter;
 use base::{Bases, Hidden};
+use choice::Choice;
+use input_row::InputRow;
+use inputs::Inputs;
 use origin::Origin;
 use partition::Partition;
 use report::Outcome;
 use rows::Rows;
+use split_keys::SplitKeys;
 
 /// The role that goes into a shard where roles are known.
 const USUAL: [&str; 1] = ["reference"];
@@ -42,17 +53,19 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let created_at_ms = created_at_ms(epoch.as_deref(), partition.is_some(), SystemTime::now())?;
     let (origin, bases) = (Origin::open(args)?, Bases::open(args)?);
-    let (table, split) = load(args, &origin, &limits)?;
-    let left_out = without_pose(args, &table, split.as_ref(), partition)?;
-    let all = match &origin {
-        Origin::Nowhere => Vec::new(),
-        _ => select(&table, split.as_ref(), &args.role, &USUAL)?.into_iter().map(|(pose, _)| pose).collect(),
-    };
-    let description = origin.description(args, &bases, position_of(&all), created_at_ms)?;
-    let chosen = share(&all, partition)?;
-    let writer = writer(args, chosen, &bases, &description)?;
-    let mut rows = Rows::new(args, writer, chosen, left_out)?;
-    let hidden = fill(args, origin, &limits, &bases, &mut rows).inspect_err(|_| say_kept(args, &rows))?;
+    let choice = choose(args, &origin, &limits)?;
+    let left_out = unusable(args, &choice, partition)?;
+    if !matches!(origin, Origin::Nowhere) {
+        choice.check_roles(&args.role)?;
+    }
+    let description = origin.description(args, &bases, choice.position_of(), created_at_ms)?;
+    let share = share(choice.count(), partition)?;
+    let writer = writer(args, (&choice, share.clone()), &bases, &description)?;
+    let mut chosen = choice.rows(share.clone());
+    let names = bases.first().map(|_| Sorter::new(scratch(args)));
+    let mut rows = Rows::new(args, writer, (&mut chosen, share.len()), names, left_out)?;
+    make::say_size(args, &limits, rows.to_do(), choice.rows(share.start + rows.done()..share.end));
+    let hidden = fill(args, origin, &limits, &bases, chosen, &mut rows).inspect_err(|_| say_kept(args, &rows))?;
     let taken_over = rows.taken_over();
     let (finished, left_out) = rows.finish();
     if matches!(finished, Err(WriteError::Empty { .. })) {
@@ -74,53 +87,43 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
+/// Where temporary files go: beside the output, which is not in memory, as the system's folder for them may be.
+fn scratch(args: &BuildArgs) -> &Path {
+    args.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Reads the poses and the split, and sees that a matrix has a row for each pose.
-fn load(args: &BuildArgs, origin: &Origin, limits: &DecodeLimits) -> anyhow::Result<(PoseTable, Option<Split>)> {
+fn choose(args: &BuildArgs, origin: &Origin, limits: &DecodeLimits) -> anyhow::Result<Choice> {
+    let scratch = scratch(args);
     if matches!(origin, Origin::Nowhere) {
-        return Ok((PoseTable::default(), None));
+        return Choice::make(Inputs::none(Path::new(""), scratch), None, &[], scratch);
     }
-    let table = load_poses(args.poses.as_deref(), args.images.as_deref(), limits)?;
-    let split = load_split(args.split.as_deref())?;
+    let mut inputs = Inputs::read(args, limits, scratch)?;
+    let split = args.split.as_deref().map(|path| SplitKeys::read(path, &mut inputs.roles, scratch)).transpose()?;
     if let Origin::Vectors { reader, .. } = origin {
-        make::check_rows(reader, &table)?;
+        make::check_rows(reader, &inputs)?;
     }
-    Ok((table, split))
+    Choice::make(inputs, split, &args.role, scratch)
 }
 
 /// Names the rows of the CSV files that have no pose that can be used. Of several partitions the first one names them,
 /// so that they are counted once; with `--strict` each one stops at them.
-fn without_pose(
-    args: &BuildArgs,
-    table: &PoseTable,
-    split: Option<&Split>,
-    partition: Option<Partition>,
-) -> anyhow::Result<LeftOut> {
-    let mut left_out = LeftOut::new(args.strict);
+fn unusable(args: &BuildArgs, choice: &Choice, partition: Option<Partition>) -> anyhow::Result<LeftOut> {
+    let mut left_out = LeftOut::new(args.strict, scratch(args));
     if !args.strict && partition.is_some_and(|partition| partition.index > 0) {
         return Ok(left_out);
     }
     let quiet = Progress::new("reading", 0);
-    for refused in &table.refused {
-        left_out.add(refused.clone(), &quiet)?;
-    }
-    for message in split.iter().flat_map(|split| split.without_pose(table, &roles(&args.role, &USUAL))) {
-        left_out.add(Refused { name: message.clone(), reason: "no_pose", message }, &quiet)?;
-    }
+    choice.for_each_unusable(|refused| left_out.add(refused, &quiet))?;
     Ok(left_out)
 }
 
-/// What the positions of all chosen rows are of; the same for all partitions.
-fn position_of(chosen: &[&Pose]) -> PositionOf {
-    let all_footprints = !chosen.is_empty() && chosen.iter().all(|pose| pose.place.footprint.is_some());
-    if all_footprints { PositionOf::FootprintCentre } else { PositionOf::Camera }
-}
-
 /// The partition's share of the chosen rows.
-fn share<'a, 'b>(all: &'a [&'b Pose], partition: Option<Partition>) -> anyhow::Result<&'a [&'b Pose]> {
-    let Some(partition) = partition else { return Ok(all) };
-    let share = all.get(partition.range(all.len())).unwrap_or_default();
+fn share(all: usize, partition: Option<Partition>) -> anyhow::Result<Range<usize>> {
+    let Some(partition) = partition else { return Ok(0..all) };
+    let share = partition.range(all);
     if share.is_empty() {
-        bail!("--partition {partition}: expected at least one row in each partition, found {} rows in all", all.len());
+        bail!("--partition {partition}: expected at least one row in each partition, found {all} rows in all");
     }
     Ok(share)
 }
@@ -128,7 +131,7 @@ fn share<'a, 'b>(all: &'a [&'b Pose], partition: Option<Partition>) -> anyhow::R
 /// The writer, which goes on where the same build was stopped.
 fn writer(
     args: &BuildArgs,
-    chosen: &[&Pose],
+    (choice, share): (&Choice, Range<usize>),
     bases: &Bases,
     description: &ShardDescription,
 ) -> anyhow::Result<ShardWriter> {
@@ -136,9 +139,9 @@ fn writer(
         forget(args, description)?;
     }
     let options = WriterOptions {
-        layout: args.layout.choice(chosen.len() as u64),
+        layout: args.layout.choice(share.len() as u64),
         threads: make::threads(args),
-        plan: Some(plan::plan(args, chosen, bases)?),
+        plan: Some(plan::plan(args, choice.rows(share), bases)?),
         ..WriterOptions::default()
     };
     Ok(ShardWriter::create(&args.out, description.clone(), options)?)
@@ -156,18 +159,16 @@ fn fill(
     origin: Origin,
     limits: &DecodeLimits,
     bases: &Bases,
+    to_do: impl Iterator<Item = io::Result<InputRow>>,
     rows: &mut Rows<'_>,
 ) -> anyhow::Result<Vec<Hidden>> {
-    make::say_size(args, limits, rows);
     match origin {
-        Origin::Pictures(encoder) => make::embed(args, &encoder, limits, rows)?,
-        Origin::Vectors { reader, .. } => make::copy(args, reader, limits, rows)?,
+        Origin::Pictures(encoder) => make::embed(args, &encoder, limits, to_do, rows)?,
+        Origin::Vectors { reader, .. } => make::copy(args, reader, limits, to_do, rows)?,
         Origin::Nowhere => {}
     }
-    if bases.first().is_none() {
-        return Ok(Vec::new());
-    }
-    let (hidden, refused) = bases.hidden(&rows.names())?;
+    let Some(names) = rows.take_names() else { return Ok(Vec::new()) };
+    let (hidden, refused) = bases.hidden(&names, scratch(args))?;
     refused.into_iter().try_for_each(|refused| rows.note(refused))?;
     for Hidden { digest, rows: of_base, .. } in &hidden {
         rows.hide(digest, of_base)?;

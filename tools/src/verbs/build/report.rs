@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::args::BuildArgs;
 use super::base::Hidden;
-use crate::left_out::{LeftOut, LeftOutFile};
+use crate::left_out::{LeftOut, LeftOutFiles};
 use crate::output::say;
 
 /// What became of a build.
@@ -44,7 +44,7 @@ struct BuildReport<'a> {
     #[serde(skip_serializing_if = "<[Hidden]>::is_empty")]
     removed: &'a [Hidden],
     left_out: &'a BTreeMap<&'static str, usize>,
-    left_out_files: &'a [LeftOutFile],
+    left_out_files: LeftOutFiles<'a>,
 }
 
 #[derive(Debug, Serialize)]

@@ -1,27 +1,18 @@
 //! The rows of a build on their way to the writer, and the account of those left out.
 
-use std::collections::HashSet;
+use std::io;
 
 use anyhow::Context;
 use index_shards::{Row, ShardSummary, ShardWriter, WriteError};
 
 use super::args::BuildArgs;
+use super::input_row::InputRow;
+use super::name_key::name_key;
 use super::plan::source;
-use crate::left_out::LeftOut;
-use crate::poses::{Pose, Refused};
+use crate::left_out::{self, LeftOut};
+use crate::poses::Refused;
 use crate::progress::Progress;
-
-/// Why a chosen row is left out, in one word.
-const REASONS: [&str; 8] = [
-    "outside_folder",
-    "missing_picture",
-    "unreadable_picture",
-    "too_large",
-    "bad_picture",
-    "not_embedded",
-    "no_thumbnail",
-    "refused_by_shard",
-];
+use crate::sorter::{Sorted, Sorter};
 
 /// What goes into the shard for a row, beside what its pose says.
 pub(super) struct Made {
@@ -36,61 +27,67 @@ pub(super) struct Made {
 pub(super) struct Rows<'a> {
     args: &'a BuildArgs,
     writer: ShardWriter,
-    chosen: &'a [&'a Pose],
-    /// How many of the chosen rows are done.
+    /// How many chosen rows there are.
+    count: usize,
+    /// How many of them are done.
     done: usize,
     /// How many of them were done when this run began.
     taken_over: usize,
-    /// Positions among the chosen rows.
-    left_out_at: HashSet<usize>,
+    /// The keys of the names that went in, where they are asked for.
+    names: Option<Sorter>,
     left_out: LeftOut,
 }
 
 impl<'a> Rows<'a> {
-    /// Takes over what the writer was told by an earlier run.
+    /// Begins with the `count` rows of `chosen`. Those that the writer was told by an earlier run are taken over and are
+    /// no longer among `chosen` afterwards. With `names`, the names that go in are kept account of.
     ///
     /// # Errors
-    /// With `--strict`, when the earlier run had left something out.
+    /// With `--strict`, when the earlier run had left something out; a row cannot be read.
     pub(super) fn new(
         args: &'a BuildArgs,
         writer: ShardWriter,
-        chosen: &'a [&'a Pose],
+        (chosen, count): (&mut impl Iterator<Item = io::Result<InputRow>>, usize),
+        names: Option<Sorter>,
         left_out: LeftOut,
     ) -> anyhow::Result<Self> {
-        let resumed = writer.resumed().clone();
-        let done = usize::try_from(resumed.inputs)?.min(chosen.len());
-        let mut rows = Self { args, writer, chosen, done, taken_over: done, left_out_at: HashSet::new(), left_out };
-        if done == 0 {
-            return Ok(rows);
-        }
-        let progress = Progress::new("resuming", chosen.len());
-        progress.note(&format!(
-            "{}: {done} of {} rows are taken over from the build that was stopped, {} of them left out",
-            args.out.display(),
-            chosen.len(),
-            resumed.notes.len()
-        ));
-        for note in &resumed.notes {
-            let (at, refused) = read_note(note, chosen).with_context(|| {
-                format!(
-                    "{}: cannot go on where it was stopped: {note:?} (begin anew with --afresh)",
-                    args.out.display()
-                )
-            })?;
-            rows.left_out_at.insert(at);
-            rows.left_out.add(refused, &progress).with_context(|| {
-                format!(
-                    "{}: the build that was stopped had left something out (--afresh begins anew)",
-                    args.out.display()
-                )
-            })?;
+        let done = usize::try_from(writer.resumed().inputs)?.min(count);
+        let mut rows = Self { args, writer, count, done, taken_over: done, names, left_out };
+        if done > 0 {
+            rows.take_over(chosen)?;
         }
         Ok(rows)
     }
 
-    /// The rows that are still to be done.
-    pub(super) fn to_do(&self) -> &'a [&'a Pose] {
-        self.chosen.get(self.done..).unwrap_or_default()
+    fn take_over(&mut self, chosen: &mut impl Iterator<Item = io::Result<InputRow>>) -> anyhow::Result<()> {
+        let (out, notes) = (self.args.out.display(), &self.writer.resumed().notes);
+        let progress = Progress::new("resuming", self.count);
+        progress.note(&format!(
+            "{out}: {} of {} rows are taken over from the build that was stopped, {} of them left out",
+            self.done,
+            self.count,
+            notes.len()
+        ));
+        let wrong =
+            |note: &str| format!("{out}: cannot go on where it was stopped: {note:?} (begin anew with --afresh)");
+        let mut notes = notes.iter().peekable();
+        for (at, row) in chosen.take(self.done).enumerate() {
+            let row = row?;
+            let Some(note) = notes.next_if(|note| left_out_at(note) == Some(at)) else {
+                self.names.as_mut().map_or(Ok(()), |names| names.push(&[&name_key(&row.file)]))?;
+                continue;
+            };
+            let refused = read_note(note, &row.file).with_context(|| wrong(note))?;
+            self.left_out.add(refused, &progress).with_context(|| {
+                format!("{out}: the build that was stopped had left something out (--afresh begins anew)")
+            })?;
+        }
+        notes.next().map_or(Ok(()), |note| Err(anyhow::Error::msg(wrong(note))))
+    }
+
+    /// How many rows are still to be done.
+    pub(super) fn to_do(&self) -> usize {
+        self.count - self.done
     }
 
     /// How many rows an earlier run had done.
@@ -107,26 +104,30 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// The shard cannot be written; with `--strict`, when the row is left out.
-    pub(super) fn take(&mut self, made: Result<Made, Refused>, progress: &Progress) -> anyhow::Result<()> {
-        let pose = self.chosen.get(self.done).context("expected no more results than rows")?;
+    pub(super) fn take(
+        &mut self,
+        input: &InputRow,
+        made: Result<Made, Refused>,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
         let made = match made {
             Ok(made) => made,
             Err(refused) => return self.leave_out(refused, progress),
         };
         let row = Row {
-            name: &pose.file,
-            place: &pose.place,
-            source: source(self.args, pose),
+            name: &input.file,
+            place: &input.place,
+            source: source(self.args, input),
             embedding: &made.embedding,
             blob: made.thumbnail.as_deref(),
         };
         match self.writer.push(&row) {
             Ok(_) => {
                 self.done += 1;
-                Ok(())
+                Ok(self.names.as_mut().map_or(Ok(()), |names| names.push(&[&name_key(&input.file)]))?)
             }
             Err(WriteError::Row { fault, .. }) => {
-                let (name, message) = (pose.file.clone(), fault.to_string());
+                let (name, message) = (input.file.clone(), fault.to_string());
                 self.leave_out(Refused { name, reason: "refused_by_shard", message }, progress)
             }
             Err(error) => Err(error.into()),
@@ -137,15 +138,13 @@ impl<'a> Rows<'a> {
         let note = format!("{} {} {}", self.done, refused.reason, refused.message);
         self.left_out.add(refused, progress)?;
         self.writer.skip(&note)?;
-        self.left_out_at.insert(self.done);
         self.done += 1;
         Ok(())
     }
 
-    /// The names of the rows that went in.
-    pub(super) fn names(&self) -> HashSet<&'a str> {
-        let rows = self.chosen.iter().take(self.done).enumerate();
-        rows.filter(|(at, _)| !self.left_out_at.contains(at)).map(|(_, pose)| pose.file.as_str()).collect()
+    /// The keys of the names of the rows that went in, where they were asked for.
+    pub(super) fn take_names(&mut self) -> Option<Sorted> {
+        self.names.take().map(Sorter::sorted)
     }
 
     /// Hides rows of another shard.
@@ -170,11 +169,14 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Reads what [`Rows::leave_out`] noted: position, reason, message.
-fn read_note(note: &str, chosen: &[&Pose]) -> Option<(usize, Refused)> {
-    let (at, rest) = note.split_once(' ')?;
+/// Which of the chosen rows [`Rows::leave_out`] noted.
+fn left_out_at(note: &str) -> Option<usize> {
+    note.split_once(' ')?.0.parse().ok()
+}
+
+/// Reads what [`Rows::leave_out`] noted of the row `name`: position, reason, message.
+fn read_note(note: &str, name: &str) -> Option<Refused> {
+    let (_, rest) = note.split_once(' ')?;
     let (reason, message) = rest.split_once(' ')?;
-    let at: usize = at.parse().ok()?;
-    let reason = REASONS.into_iter().find(|known| *known == reason)?;
-    Some((at, Refused { name: chosen.get(at)?.file.clone(), reason, message: message.to_owned() }))
+    Some(Refused { name: name.to_owned(), reason: left_out::reason(reason)?, message: message.to_owned() })
 }
