@@ -19,7 +19,7 @@ use crate::output::{JsonTarget, say};
 /// shard says that it was made when the newest of them was.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    geolocate merge part-0.shard part-1.shard part-2.shard --out reference.shard\n  \
+    geolocate merge parts/part-*.shard --out reference.shard\n  \
     geolocate merge reference.shard delta.shard --out reference.shard")]
 pub struct MergeArgs {
     /// Shards to merge; later ones go before earlier ones

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::common::{build_matrix, finish, matrix, npy, run};
+use crate::common::{build_matrix, command, finish, matrix, names_in, npy, run};
 
 #[test]
 fn a_partition_has_the_same_bytes_whatever_the_threads_and_the_time() {
@@ -110,4 +110,25 @@ fn shards_that_differ_are_not_merged() {
     fs::write(&b, damaged).unwrap();
     let error = run("merge", &[&a, &b, &"--out", &out]).expect(1).stderr;
     assert!(error.contains("b.shard") && error.contains("damaged"), "{error}");
+}
+
+#[test]
+fn partitions_that_are_named_by_their_number_merge_in_the_order_of_their_names() {
+    let folder = TempDir::new().unwrap();
+    let inputs = matrix(&folder, 24, 4);
+    let whole = folder.path().join("whole.shard");
+    finish(&mut build_matrix(&inputs, &whole)).expect(0);
+    let out = folder.path().join("part-{i}.shard");
+    for part in 0..11 {
+        let built = finish(build_matrix(&inputs, &out).args(["--partition", &format!("{part}/11")])).expect(0);
+        assert!(built.stdout.contains(&format!("part-{part:02}.shard: in: ")), "{}", built.stdout);
+    }
+    let names = names_in(folder.path()).into_iter().filter(|name| name.starts_with("part-"));
+    let parts: Vec<PathBuf> = names.map(|name| folder.path().join(name)).collect();
+    assert_eq!(parts.len(), 11);
+    let merged = folder.path().join("merged.shard");
+    finish(command("merge").args(parts).arg("--out").arg(&merged)).expect(0);
+    assert!(fs::read(whole).unwrap() == fs::read(merged).unwrap(), "byte for byte");
+    let error = finish(&mut build_matrix(&inputs, &out)).expect(1).stderr;
+    assert!(error.contains("expected --partition") && error.contains("part-{i}.shard"), "{error}");
 }

@@ -19,13 +19,13 @@ use crate::output::JsonTarget;
 /// beside the output, in ".NAME.building". It counts as the same while poses, roles, encoder and matrix are the same;
 /// pictures that have changed meanwhile are not looked at again. Memory does not grow with the number of rows; temporary
 /// files beside the output do.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  \
     geolocate build --images photos --encoder models/mobilenetv3-small-576 --out reference.shard\n  \
     geolocate build --images set/images --poses set/poses.csv --split set/split.csv --role reference \
     --encoder models/mobilenetv3-small-576 --out reference.shard\n  \
     geolocate build --vectors v.npy --poses v.csv --space my-model@1 --out reference.shard\n  \
-    geolocate build --vectors v.npy --poses v.csv --space my-model@1 --partition 3/8 --out part-3.shard\n  \
+    geolocate build --vectors v.npy --poses v.csv --space my-model@1 --partition 3/8 --out 'part-{i}.shard'\n  \
     geolocate build --images new --encoder models/mobilenetv3-small-576 --replaces reference.shard --out delta.shard\n  \
     geolocate build --remove names.txt --replaces reference.shard --out removed.shard")]
 pub struct BuildArgs {
@@ -52,7 +52,8 @@ pub struct BuildArgs {
     /// Name of the space of --vectors; only vectors of the same space are ever compared
     #[arg(long, value_name = "ID", requires = "vectors")]
     pub(super) space: Option<String>,
-    /// Shard to write; an older one is replaced when the new one is complete
+    /// Shard to write; an older one is replaced when the new one is complete. With --partition, {i} stands for the
+    /// number of the partition, with leading zeros
     #[arg(long, value_name = "FILE.shard")]
     pub(super) out: PathBuf,
     /// Licence of the imagery, kept in the shard

@@ -17,7 +17,7 @@ mod split_keys;
 
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -35,7 +35,7 @@ use choice::Choice;
 use input_row::InputRow;
 use inputs::Inputs;
 use origin::Origin;
-use partition::Partition;
+use partition::{NUMBER, Partition};
 use report::Outcome;
 use rows::Rows;
 use split_keys::SplitKeys;
@@ -50,6 +50,7 @@ const USUAL: [&str; 1] = ["reference"];
 pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
     let partition = args.partition.map(|partition| partition.resolve(|name| std::env::var(name).ok())).transpose()?;
+    let args = &BuildArgs { out: out(args, partition)?, ..args.clone() };
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let created_at_ms = created_at_ms(epoch.as_deref(), partition.is_some(), SystemTime::now())?;
     let (origin, bases) = (Origin::open(args)?, Bases::open(args)?);
@@ -85,6 +86,17 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     }
     .report()?;
     Ok(Status::Done)
+}
+
+/// The shard to write.
+fn out(args: &BuildArgs, partition: Option<Partition>) -> anyhow::Result<PathBuf> {
+    match partition {
+        Some(partition) => Ok(partition.named(&args.out)),
+        None if args.out.to_string_lossy().contains(NUMBER) => {
+            bail!("--out {}: {NUMBER} stands for the number of a partition, expected --partition", args.out.display())
+        }
+        None => Ok(args.out.clone()),
+    }
 }
 
 /// Where temporary files go: beside the output, which is not in memory, as the system's folder for them may be.

@@ -1,6 +1,7 @@
 //! A share of a build, so that several machines can build one index.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, bail};
@@ -8,6 +9,9 @@ use anyhow::{Context, bail};
 /// Where an orchestrator tells a job which of its parts it is, counted from 0: Kubernetes (an Indexed Job) and Slurm (an
 /// array whose ids begin with 0).
 const INDEX_VARIABLES: [&str; 2] = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"];
+
+/// What stands for the number of the partition in the name of its shard.
+pub(super) const NUMBER: &str = "{i}";
 
 /// What `--partition` says: `i/N`, or `auto/N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,14 @@ pub(super) struct Partition {
 }
 
 impl Partition {
+    /// The path with the number of this partition for each `{i}`, with leading zeros, so that names sort as the numbers
+    /// do.
+    pub(super) fn named(self, path: &Path) -> PathBuf {
+        let width = (self.count - 1).to_string().len();
+        let numbered = |text: &str| PathBuf::from(text.replace(NUMBER, &format!("{:0width$}", self.index)));
+        path.to_str().map_or_else(|| path.to_owned(), numbered)
+    }
+
     /// The share of a list of `length`: contiguous, all shares together are the list, and no two differ by more than one
     /// in length.
     pub(super) fn range(self, length: usize) -> Range<usize> {
@@ -101,6 +113,15 @@ mod tests {
             let lengths: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
             assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1, "{lengths:?}");
         }
+    }
+
+    #[test]
+    fn names_of_partitions_sort_as_their_numbers() {
+        let name = |index, count| Partition { index, count }.named(Path::new("{i}/part-{i}.shard"));
+        assert_eq!(name(9, 10), Path::new("9/part-9.shard"));
+        assert_eq!(name(9, 11), Path::new("09/part-09.shard"));
+        assert_eq!(name(0, 1), Path::new("0/part-0.shard"));
+        assert_eq!(Partition { index: 1, count: 2 }.named(Path::new("a.shard")), Path::new("a.shard"));
     }
 
     #[test]
