@@ -4,5 +4,7 @@
 //! and answers out. [`assemble`] opens the files that a pipeline needs.
 
 pub mod assemble;
+pub mod download;
 pub mod locate;
 pub mod service;
+pub mod stamps;

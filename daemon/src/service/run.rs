@@ -21,6 +21,7 @@ use super::worker::{Heartbeat, Worker};
 use super::{Counters, Inbox, Outbox, Settings, SettingsError, Topics};
 use crate::assemble::{AssembleError, assemble};
 use crate::locate::{Pipeline, PipelineOptions};
+use crate::stamps::Stamps;
 
 /// How long the daemon tries to deliver what waits after it was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -55,7 +56,14 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     let settings = Settings::load(config, std::env::vars())?;
     let started = Instant::now();
     let options = PipelineOptions { search: settings.search.clone(), limits: settings.decode, fuse: settings.fuse };
-    let pipeline = Arc::new(assemble(Some(&settings.encoder), &settings.shards, options)?);
+    let mut stamps = Stamps::load(&settings.state_dir);
+    if let Some(problem) = stamps.problem() {
+        warn!(problem, "the stamps count for nothing; everything is verified");
+    }
+    let pipeline = Arc::new(assemble(Some(&settings.encoder), &settings.shards, options, &mut stamps)?);
+    if let Err(problem) = stamps.save() {
+        warn!(%problem, "what was verified could not be kept; the next start verifies it again");
+    }
     if settings.prefault {
         pipeline.shards().shards().iter().try_for_each(Shard::prefault)?;
     }

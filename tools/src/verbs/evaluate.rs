@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use geolocated::assemble::assemble;
 use geolocated::locate::{Pipeline, PipelineOptions};
+use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
 use quantized_models::DecodeLimits;
 
@@ -119,7 +120,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
     let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
-    let pipeline = assemble(args.encoder.as_deref(), &args.index.index, options)?;
+    let pipeline = assemble(args.encoder.as_deref(), &args.index.index, options, &mut Stamps::none())?;
     let answers = answer_all(&pipeline, queries.clone(), args.images.as_deref(), &limits, args.threads);
     let evaluated = Evaluated {
         space: pipeline.shards().space().to_owned(),

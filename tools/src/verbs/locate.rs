@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use geolocated::assemble::assemble;
 use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
+use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, ExifTags};
 
@@ -47,7 +48,7 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
     let search = args.ends.apply(SearchOptions { filter: args.filter.filter(), ..SearchOptions::default() });
     let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
-    let pipeline = assemble(Some(&args.encoder), &args.index.index, options)?;
+    let pipeline = assemble(Some(&args.encoder), &args.index.index, options, &mut Stamps::none())?;
     args.filter.note_unknown_sources(pipeline.shards())?;
     let mut lines = args.json.lines()?;
     let mut status = Status::Done;
