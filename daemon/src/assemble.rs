@@ -8,7 +8,7 @@ use quantized_models::{Encoder, LoadError, Manifest, ManifestError};
 use thiserror::Error;
 
 use crate::locate::{Pipeline, PipelineError, PipelineOptions, same_space};
-use crate::stamps::{Checked, FileIdentity, StampKind, Stamps};
+use crate::stamps::{Checked, FileIdentity, Stamps};
 
 /// Why a pipeline could not be opened. Each says which file, what was expected and what was found.
 #[derive(Debug, Error)]
@@ -100,7 +100,7 @@ fn check_shard(path: &Path, stamps: &mut Stamps) -> Result<Checked, AssembleErro
         }
     }
     let verified = || verify(path).map(|summary| summary.digest).map_err(Failed::Verify);
-    stamps.check(StampKind::Shard, path, verified).map_err(|failed| match failed {
+    stamps.check(path, verified).map_err(|failed| match failed {
         Failed::Verify(error) => error.into(),
         Failed::Look(source) => AssembleError::Look { path: path.to_owned(), source },
     })

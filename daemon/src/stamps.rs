@@ -66,20 +66,10 @@ impl FileIdentity {
     }
 }
 
-/// What was verified of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StampKind {
-    /// A shard: every byte and every value of it; the digest is the shard's own.
-    Shard,
-    /// A file of a model: the digest is the SHA-256 of its bytes.
-    Model,
-}
-
 /// A file whose digest is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// 64 lower-case hexadecimal digits.
+    /// What verifying it gave, 64 lower-case hexadecimal digits.
     pub digest: String,
     /// The file that has it.
     pub identity: FileIdentity,
@@ -90,7 +80,6 @@ pub struct Checked {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stamp {
-    kind: StampKind,
     path: PathBuf,
     #[serde(rename = "file")]
     identity: FileIdentity,
@@ -106,13 +95,16 @@ struct Document {
     stamps: Vec<Stamp>,
 }
 
+/// Files as they were when they were verified, with their digests.
+type Known = BTreeMap<PathBuf, (FileIdentity, String)>;
+
 /// The stamps of one file.
 #[derive(Debug, Default)]
 pub struct Stamps {
     path: Option<PathBuf>,
-    known: BTreeMap<(StampKind, PathBuf), (FileIdentity, String)>,
+    known: Known,
     /// Those that were asked for or made since: what is saved.
-    used: BTreeMap<(StampKind, PathBuf), (FileIdentity, String)>,
+    used: Known,
     problem: Option<String>,
 }
 
@@ -142,8 +134,8 @@ impl Stamps {
     }
 
     /// The digest that the file at `path` has, if that was verified and the file has not been touched since.
-    pub fn digest(&self, kind: StampKind, path: &Path, identity: &FileIdentity) -> Option<&str> {
-        let (stamped, digest) = self.known.get(&(kind, path.to_owned()))?;
+    pub fn digest(&self, path: &Path, identity: &FileIdentity) -> Option<&str> {
+        let (stamped, digest) = self.known.get(path)?;
         (stamped == identity).then_some(digest)
     }
 
@@ -154,22 +146,21 @@ impl Stamps {
     /// Those of `verify`; that the file cannot be looked at is left to `verify` to say.
     pub fn check<E: From<io::Error>>(
         &mut self,
-        kind: StampKind,
         path: &Path,
         verify: impl FnOnce() -> Result<String, E>,
     ) -> Result<Checked, E> {
         let before = FileIdentity::of(path);
         if let Ok(identity) = before
-            && let Some(digest) = self.digest(kind, path, &identity).map(str::to_owned)
+            && let Some(digest) = self.digest(path, &identity).map(str::to_owned)
         {
-            self.used.insert((kind, path.to_owned()), (identity, digest.clone()));
+            self.used.insert(path.to_owned(), (identity, digest.clone()));
             return Ok(Checked { digest, identity, by_stamp: true });
         }
         let started_ns = now_ns();
         let digest = verify()?;
         let identity = FileIdentity::of(path)?;
         if before.is_ok_and(|before| before == identity) && identity.is_settled(started_ns) {
-            self.used.insert((kind, path.to_owned()), (identity, digest.clone()));
+            self.used.insert(path.to_owned(), (identity, digest.clone()));
         }
         Ok(Checked { digest, identity, by_stamp: false })
     }
@@ -183,8 +174,7 @@ impl Stamps {
         if self.used == self.known {
             return Ok(());
         }
-        let stamp = |((kind, path), (identity, digest)): (&(StampKind, PathBuf), &(FileIdentity, String))| Stamp {
-            kind: *kind,
+        let stamp = |(path, (identity, digest)): (&PathBuf, &(FileIdentity, String))| Stamp {
             path: path.clone(),
             identity: *identity,
             digest: digest.clone(),
@@ -201,7 +191,7 @@ impl Stamps {
     }
 }
 
-fn read(path: &Path) -> Result<BTreeMap<(StampKind, PathBuf), (FileIdentity, String)>, String> {
+fn read(path: &Path) -> Result<Known, String> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -216,11 +206,11 @@ fn read(path: &Path) -> Result<BTreeMap<(StampKind, PathBuf), (FileIdentity, Str
     }
     let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut known = BTreeMap::new();
-    for Stamp { kind, path, identity, digest } in document.stamps {
+    for Stamp { path, identity, digest } in document.stamps {
         if !is_digest(&digest) {
             return Err(format!("damaged: expected 64 hexadecimal digits for {}, found {digest:?}", path.display()));
         }
-        known.insert((kind, path), (identity, digest));
+        known.insert(path, (identity, digest));
     }
     Ok(known)
 }
@@ -242,7 +232,7 @@ mod tests {
     fn start(state_dir: &Path, file: &Path) -> (bool, String) {
         let mut stamps = Stamps::load(state_dir);
         let found = fs::read(file).unwrap();
-        let checked = stamps.check(StampKind::Model, file, || io::Result::Ok(format!("{:064x}", found.len()))).unwrap();
+        let checked = stamps.check(file, || io::Result::Ok(format!("{:064x}", found.len()))).unwrap();
         stamps.save().unwrap();
         (checked.by_stamp, checked.digest)
     }
@@ -280,7 +270,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = settled(folder.path(), "abc");
         let mut stamps = Stamps::load(folder.path());
-        let touched = stamps.check(StampKind::Model, &file, || fs::write(&file, "x").map(|()| DIGEST.to_owned()));
+        let touched = stamps.check(&file, || fs::write(&file, "x").map(|()| DIGEST.to_owned()));
         assert!(!touched.unwrap().by_stamp);
         assert!(stamps.used.is_empty());
         let identity = FileIdentity { device: 1, inode: 2, bytes: 3, modified_ns: 0, changed_ns: 1_500_000_000 };
@@ -331,8 +321,7 @@ mod tests {
     #[test]
     fn without_a_file_nothing_is_kept_and_errors_of_verifying_are_passed_on() {
         let mut stamps = Stamps::none();
-        let missing =
-            stamps.check(StampKind::Shard, Path::new("/no/such/file"), || fs::read_to_string("/no/such/file"));
+        let missing = stamps.check(Path::new("/no/such/file"), || fs::read_to_string("/no/such/file"));
         assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
         stamps.save().unwrap();
     }

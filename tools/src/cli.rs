@@ -32,6 +32,8 @@ enum Verb {
     Merge(verbs::merge::MergeArgs),
     Demo(verbs::demo::DemoArgs),
     Bench(verbs::bench::BenchArgs),
+    Models(verbs::models::ModelsArgs),
+    Doctor(verbs::doctor::DoctorArgs),
 }
 
 /// How a verb ended that did not fail.
@@ -81,6 +83,8 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Merge(args) => verbs::merge::run(&args),
         Verb::Demo(args) => verbs::demo::run(&args),
         Verb::Bench(args) => verbs::bench::run(&args),
+        Verb::Models(args) => verbs::models::run(&args),
+        Verb::Doctor(args) => verbs::doctor::run(&args),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod bench;
 pub mod bootstrap;
+pub mod catalog;
 pub mod cli;
 pub mod dataset;
 pub mod evaluation;

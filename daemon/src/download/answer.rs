@@ -9,6 +9,7 @@ use ureq::http::{HeaderMap, Response};
 use url::Url;
 
 use super::DownloadError;
+use super::error::shown;
 use super::retry::retry_after;
 
 /// Most characters of a server's own words that are repeated.
@@ -57,7 +58,8 @@ impl Answer {
         if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
-        let refused = |to: &str, reason| DownloadError::Redirect { url: self.url.clone(), to: words(to), reason };
+        let refused =
+            |to: &str, reason| DownloadError::Redirect { url: shown(&self.url), to: words(place(to)), reason };
         let location = self.header("location").ok_or_else(|| refused("", "it names no place"))?;
         let to = self.url.join(location).map_err(|_| refused(location, "it is no address"))?;
         match (self.url.scheme(), to.scheme()) {
@@ -88,7 +90,7 @@ impl Answer {
         let said = [self.header("x-error-code"), self.header("x-error-message")];
         let said: Vec<String> = said.into_iter().flatten().map(words).filter(|words| !words.is_empty()).collect();
         DownloadError::Status {
-            url: self.url.clone(),
+            url: shown(&self.url),
             status: self.status,
             message: said.join(": "),
             retry_after: self.retry_after(),
@@ -103,6 +105,11 @@ impl Answer {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
         self.body.read(buffer).map_err(|error| error.to_string())
     }
+}
+
+/// An address as a server wrote it, without its query.
+fn place(text: &str) -> &str {
+    text.split('?').next().unwrap_or_default()
 }
 
 /// The first of a server's words, on one line.

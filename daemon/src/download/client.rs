@@ -10,6 +10,7 @@ use ureq::{Agent, Timeout};
 use url::{Host, Origin, Url};
 
 use super::answer::Answer;
+use super::error::shown;
 use super::{DownloadError, Patience};
 
 /// Redirects that are followed for one file.
@@ -51,7 +52,7 @@ impl Token {
             None => false,
         };
         if url.scheme() != "https" && !is_here {
-            return Err(TokenError::Plain(super::error::shown(url)));
+            return Err(TokenError::Plain(shown(url)));
         }
         Ok(Self { origin: url.origin(), header: format!("Bearer {token}") })
     }
@@ -110,7 +111,7 @@ impl Client {
     pub(super) fn get(&self, url: &Url, rest: Option<&Rest>) -> Result<Answer, DownloadError> {
         let plain = url.username().is_empty() && url.password().is_none() && url.has_host();
         if !plain || !matches!(url.scheme(), "http" | "https") {
-            return Err(DownloadError::Address { url: url.clone() });
+            return Err(DownloadError::Address { url: shown(url) });
         }
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -121,7 +122,7 @@ impl Client {
                 None => return Err(answer.refusal()),
             }
         }
-        Err(DownloadError::Redirects { url: url.clone(), most: MAX_REDIRECTS })
+        Err(DownloadError::Redirects { url: shown(url), most: MAX_REDIRECTS })
     }
 
     fn ask(&self, url: &Url, rest: Option<&Rest>) -> Result<Answer, DownloadError> {
@@ -159,7 +160,7 @@ impl Client {
             ureq::Error::Protocol(_) | ureq::Error::BodyStalled | ureq::Error::ConnectProxyFailed(_) => true,
             _ => false,
         };
-        DownloadError::Connection { url: url.clone(), reason, passing }
+        DownloadError::Connection { url: shown(url), reason, passing }
     }
 }
 

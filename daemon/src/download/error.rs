@@ -12,30 +12,27 @@ use url::Url;
 #[derive(Debug, Error)]
 pub enum DownloadError {
     /// The address cannot be asked for.
-    #[error(
-        "{}: expected an address that begins with http:// or https:// and names a host, without name and password",
-        shown(url)
-    )]
+    #[error("{url}: expected an address that begins with http:// or https:// and names a host, without credentials")]
     Address {
         /// The address.
-        url: Url,
+        url: String,
     },
     /// No connection, or no answer in time.
-    #[error("{}: {reason}", shown(url))]
+    #[error("{url}: {reason}")]
     Connection {
         /// The address.
-        url: Url,
+        url: String,
         /// What went wrong.
         reason: String,
         /// Whether it may go well another time.
         passing: bool,
     },
     /// The server said no.
-    #[error("{}: the server answers {status}{}{}", shown(url), colon(message),
+    #[error("{url}: the server answers {status}{}{}", colon(message),
         retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs())).unwrap_or_default())]
     Status {
         /// The address.
-        url: Url,
+        url: String,
         /// The status.
         status: u16,
         /// What the server said about it, and its code for that.
@@ -44,38 +41,38 @@ pub enum DownloadError {
         retry_after: Option<Duration>,
     },
     /// The server led nowhere.
-    #[error("{}: expected the file after at most {most} redirects, found one more", shown(url))]
+    #[error("{url}: expected the file after at most {most} redirects, found one more")]
     Redirects {
         /// The first address.
-        url: Url,
+        url: String,
         /// Redirects that are followed.
         most: usize,
     },
     /// A redirect that is not followed.
-    #[error("{}: redirected to {to:?}, which is not followed: {reason}", shown(url))]
+    #[error("{url}: redirected to {to:?}, which is not followed: {reason}")]
     Redirect {
         /// The address that redirects.
-        url: Url,
+        url: String,
         /// Where to, as the server said.
         to: String,
         /// Why not.
         reason: &'static str,
     },
     /// The answer does not make sense.
-    #[error("{}: expected {expected}, found {found}", shown(url))]
+    #[error("{url}: expected {expected}, found {found}")]
     Answer {
         /// The address.
-        url: Url,
+        url: String,
         /// What is expected of a server.
         expected: String,
         /// What this one did.
         found: String,
     },
     /// The connection ended before the file did.
-    #[error("{}: cut after {found} of {}: {reason}", shown(url), bytes(*expected))]
+    #[error("{url}: cut after {found} of {}: {reason}", bytes(*expected))]
     Cut {
         /// The address.
-        url: Url,
+        url: String,
         /// Length of the file, where it is known.
         expected: Option<u64>,
         /// Bytes that are there.
@@ -84,30 +81,30 @@ pub enum DownloadError {
         reason: String,
     },
     /// The file is longer or shorter than it should be.
-    #[error("{}: expected {expected} bytes, found {found}", shown(url))]
+    #[error("{url}: expected {expected} bytes, found {found}")]
     Length {
         /// The address.
-        url: Url,
+        url: String,
         /// What was known before.
         expected: u64,
         /// What the server sends.
         found: u64,
     },
     /// The file is too large.
-    #[error("{}: expected at most {limit} bytes, found {found}", shown(url))]
+    #[error("{url}: expected at most {limit} bytes, found {found}")]
     TooLarge {
         /// The address.
-        url: Url,
+        url: String,
         /// The limit.
         limit: u64,
         /// What the server announces, or has sent so far.
         found: u64,
     },
     /// The file is not the one that it should be. It was deleted.
-    #[error("{}: expected sha256 {expected}, found {found}: deleted ({})", shown(url), path.display())]
+    #[error("{url}: expected sha256 {expected}, found {found}: deleted ({})", path.display())]
     Digest {
         /// The address.
-        url: Url,
+        url: String,
         /// Where the file was to be.
         path: PathBuf,
         /// The digest that it should have.
@@ -178,9 +175,11 @@ impl DownloadError {
     }
 }
 
-/// An address without its query and fragment.
+/// An address without its query and without credentials.
 pub(super) fn shown(url: &Url) -> String {
     let mut url = url.clone();
+    // Addresses that can have none refuse to have them removed.
+    let _ = (url.set_username(""), url.set_password(None));
     url.set_query(None);
     url.set_fragment(None);
     url.to_string()

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::{Download, DownloadError, error};
+use crate::stamps::FileIdentity;
 
 /// Bytes after which what was written is brought to the disk: a process that is killed loses at most so many.
 const DURABLE_BYTES: u64 = 8 << 20;
@@ -50,6 +51,24 @@ impl Note {
     }
 }
 
+/// Opens a part, or makes it, and locks it.
+fn lock(path: &Path, to: &Path) -> Result<File, DownloadError> {
+    let refused = |source| DownloadError::Disk { path: path.to_owned(), action: "open", source };
+    loop {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DownloadError::Busy { path: to.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(refused(source)),
+        }
+        // Another process may have finished it, and given it its name, between opening and locking.
+        let opened = FileIdentity::of_metadata(&file.metadata().map_err(refused)?);
+        if FileIdentity::of(path).is_ok_and(|found| found == opened) {
+            return Ok(file);
+        }
+    }
+}
+
 /// A file that grows beside its destination. Locked: only one process at a time has it.
 pub(super) struct Part<'a> {
     to: &'a Path,
@@ -70,13 +89,7 @@ impl<'a> Part<'a> {
             PathBuf::from(path)
         };
         let (path, note_path) = (beside(".part"), beside(".part.toml"));
-        let refused = |source| DownloadError::Disk { path: path.clone(), action: "open", source };
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(refused)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DownloadError::Busy { path: download.to.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(refused(source)),
-        }
+        let file = lock(&path, download.to)?;
         let found = Note::of_the_same(&note_path, download);
         let note = Note::new(download);
         let mut part = Self { to: download.to, path, note_path, note, file, hasher: Sha256::new(), written: 0 };

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::client::{Client, Rest};
+use super::error::shown;
 use super::part::Part;
 use super::retry::Retry;
 use super::{Download, DownloadError, Downloaded, OnProgress, Patience, Progress, free_bytes};
@@ -65,7 +66,7 @@ impl<'a> Transfer<'a> {
                 }
                 Some(expected) if expected != found => {
                     part.delete();
-                    let (url, path) = (self.download.url.clone(), self.download.to.to_owned());
+                    let (url, path) = (shown(self.download.url), self.download.to.to_owned());
                     return Err(DownloadError::Digest { url, path, expected: expected.to_owned(), found });
                 }
                 _ => {
@@ -132,14 +133,14 @@ impl<'a> Transfer<'a> {
         let found = part.written();
         self.total_bytes = self.download.bytes;
         match part.restart() {
-            Ok(()) => DownloadError::Cut { url: self.download.url.clone(), expected: self.total_bytes, found, reason },
+            Ok(()) => DownloadError::Cut { url: shown(self.download.url), expected: self.total_bytes, found, reason },
             Err(error) => error,
         }
     }
 
     /// The length that the server announces must be the expected one, and not too large.
     fn check_total(&mut self, answer: &Answer, total_bytes: Option<u64>) -> Result<(), DownloadError> {
-        let url = || self.download.url.clone();
+        let url = || shown(self.download.url);
         if let (Some(expected), Some(found)) = (self.download.bytes, total_bytes)
             && expected != found
         {
@@ -173,7 +174,7 @@ impl<'a> Transfer<'a> {
 
     fn stream(&mut self, answer: &mut Answer, part: &mut Part<'_>) -> Result<(), DownloadError> {
         let mut buffer = vec![0; BUFFER_BYTES];
-        let url = || self.download.url.clone();
+        let url = || shown(self.download.url);
         let cut = |found, expected, reason| DownloadError::Cut { url: url(), expected, found, reason };
         loop {
             let read = answer.read(&mut buffer).map_err(|reason| cut(part.written(), self.total_bytes, reason))?;
@@ -216,7 +217,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn nonsense(&self, expected: &str, found: String) -> DownloadError {
-        DownloadError::Answer { url: self.download.url.clone(), expected: expected.to_owned(), found }
+        DownloadError::Answer { url: shown(self.download.url), expected: expected.to_owned(), found }
     }
 }
 
@@ -256,7 +257,7 @@ pub(super) fn document(
 
 fn whole(mut answer: Answer, url: &Url, max_bytes: u64) -> Result<Vec<u8>, DownloadError> {
     let (mut document, mut buffer) = (Vec::new(), vec![0; BUFFER_BYTES]);
-    let url = || url.clone();
+    let url = || shown(url);
     let expected = answer.body_bytes;
     if answer.status != 200 {
         let (expected, found) = ("a document (status 200)".to_owned(), format!("status {}", answer.status));

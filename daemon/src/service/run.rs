@@ -60,10 +60,12 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     if let Some(problem) = stamps.problem() {
         warn!(problem, "the stamps count for nothing; everything is verified");
     }
-    let pipeline = Arc::new(assemble(Some(&settings.encoder), &settings.shards, options, &mut stamps)?);
+    let assembled = assemble(Some(&settings.encoder), &settings.shards, options, &mut stamps);
+    // Also when something else is wrong: the next attempt need not read the shards again.
     if let Err(problem) = stamps.save() {
         warn!(%problem, "what was verified could not be kept; the next start verifies it again");
     }
+    let pipeline = Arc::new(assembled?);
     if settings.prefault {
         pipeline.shards().shards().iter().try_for_each(Shard::prefault)?;
     }

@@ -49,6 +49,13 @@ impl Daemon {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap() * 1024
     }
 
+    /// Bytes that it has read by system calls since it began.
+    pub fn read_bytes(&self) -> u64 {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.process.id())).unwrap();
+        let line = io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("the kernel tells rchar");
+        line.trim().parse().unwrap()
+    }
+
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();

@@ -3,9 +3,11 @@
 pub mod bench;
 pub mod build;
 pub mod demo;
+pub mod doctor;
 pub mod evaluate;
 pub mod inspect;
 pub mod locate;
 pub mod merge;
+pub mod models;
 pub mod search;
 pub mod verify;

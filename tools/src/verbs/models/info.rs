@@ -1,0 +1,170 @@
+//! `geolocate models info`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use quantized_models::Manifest;
+use serde::Serialize;
+
+use super::held::{Held, bytes_below, shown_bytes};
+use super::manifest_files::{self, length};
+use super::pull::record::PulledRecord;
+use super::{ModelsFolder, home};
+use crate::catalog::{CatalogEntry, find};
+use crate::cli::Status;
+use crate::output::{JsonTarget, say};
+
+/// Says what a model is: space, sizes, files, order of runtimes, licence, where it comes from.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  geolocate models info siglip-base-patch16-224")]
+pub(super) struct InfoArgs {
+    /// A name in the folder of models or in the catalog, or a model's folder or manifest
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+}
+
+/// All that is known of one model.
+#[derive(Debug, Serialize)]
+struct Info {
+    name: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ModelPart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pulled: Option<PulledRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<CatalogEntry>,
+}
+
+/// What a manifest says.
+#[derive(Debug, Serialize)]
+struct ModelPart {
+    kind: &'static str,
+    name: String,
+    licence: String,
+    source: String,
+    space: String,
+    dimensions: usize,
+    width: u32,
+    height: u32,
+    /// Preferred first; empty where the manifest leaves it to the program.
+    runtimes: Vec<String>,
+    files: Vec<FilePart>,
+}
+
+#[derive(Debug, Serialize)]
+struct FilePart {
+    path: PathBuf,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no such model, or it does not read.
+pub(super) fn run(args: &InfoArgs, models: &home::ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
+    let info = info(&args.model, models)?;
+    if json != Some(&JsonTarget::Stdout) {
+        say(json, &info.text())?;
+    }
+    if let Some(json) = json {
+        json.write(&info)?;
+    }
+    Ok(Status::Done)
+}
+
+fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
+    let path = models.resolve(model);
+    let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy().into_owned();
+    let catalog = find(&name)?;
+    let held = Held::of(&path);
+    let mut info =
+        Info { name, state: held.state(), path: Some(path.clone()), bytes: None, model: None, pulled: None, catalog };
+    match held {
+        Held::Broken(error) => bail!("{error}"),
+        Held::Nothing if info.catalog.is_some() && !path.exists() => {
+            (info.state, info.path) = ("available", None);
+            return Ok(info);
+        }
+        Held::Nothing => bail!("{}: no model there, and none of this name in the catalog", path.display()),
+        Held::Ready(manifest) => {
+            info.model = Some(ModelPart::new(&manifest)?);
+            info.pulled = PulledRecord::read(manifest_files::folder(&manifest))?;
+        }
+        Held::Pulled(record) => info.pulled = Some(*record),
+    }
+    let folder = if path.is_file() { None } else { Some(path.canonicalize().unwrap_or(path)) };
+    info.bytes = match (folder, &info.model) {
+        (Some(folder), _) => Some(bytes_below(&folder)),
+        (None, model) => model.as_ref().map(|model| model.files.iter().map(|file| file.bytes).sum()),
+    };
+    Ok(info)
+}
+
+impl ModelPart {
+    fn new(manifest: &Manifest) -> anyhow::Result<Self> {
+        let folder = manifest_files::folder(manifest);
+        let part = |file: manifest_files::ModelFile| FilePart {
+            bytes: length(&folder.join(&file.path)),
+            path: file.path,
+            sha256: file.sha256,
+        };
+        Ok(Self {
+            kind: "encoder",
+            name: manifest.name().to_owned(),
+            licence: manifest.licence().to_owned(),
+            source: manifest.source().to_owned(),
+            space: manifest.space().to_string(),
+            dimensions: manifest.dimensions(),
+            width: manifest.preprocess().width,
+            height: manifest.preprocess().height,
+            runtimes: manifest_files::runtimes(manifest)?,
+            files: manifest_files::files(manifest)?.into_iter().map(part).collect(),
+        })
+    }
+}
+
+impl Info {
+    fn text(&self) -> String {
+        let mut lines = vec![("name", self.name.clone()), ("state", self.state.to_owned())];
+        lines.extend(self.path.as_ref().map(|path| ("path", path.display().to_string())));
+        lines.extend(self.bytes.map(|bytes| ("size", format!("{} ({bytes} bytes)", shown_bytes(bytes)))));
+        if let Some(model) = &self.model {
+            lines.push(("kind", format!("{}, {}", model.kind, model.name)));
+            lines.push(("space", format!("{} ({} dimensions)", model.space, model.dimensions)));
+            lines.push(("picture", format!("{} x {} pixels", model.width, model.height)));
+            lines.push(("licence", model.licence.clone()));
+            lines.push(("source", model.source.clone()));
+            if !model.runtimes.is_empty() {
+                lines.push(("runtimes", model.runtimes.join(", ")));
+            }
+            lines.extend(model.files.iter().map(|file| {
+                let digest = file.sha256.as_deref().unwrap_or("(no digest)");
+                ("file", format!("{:>12}  {digest:64}  {}", file.bytes, file.path.display()))
+            }));
+        }
+        if let Some(pulled) = &self.pulled {
+            lines.push(("pulled from", format!("{}, {} at commit {}", pulled.endpoint, pulled.repo, pulled.commit)));
+            if self.model.is_none() {
+                lines.push(("licence", pulled.licence.clone().unwrap_or_else(|| "(not stated)".to_owned())));
+                lines.extend(pulled.file.iter().map(|file| {
+                    ("file", format!("{:>12}  {}  {} ({})", file.bytes, file.sha256, file.path, file.digest_from))
+                }));
+            }
+        }
+        if let Some(entry) = self.catalog.as_ref().filter(|_| self.model.is_none()) {
+            let CatalogEntry { kind, repo, licence, dimensions, input_px, recipe, .. } = entry;
+            lines.push(("in catalog", format!("{kind}, {dimensions} dimensions, {input_px} pixels, {licence}")));
+            lines.push(("comes from", repo.clone()));
+            lines.push(("recipe", recipe.clone()));
+        }
+        lines.into_iter().map(|(name, value)| format!("{name:<12} {value}\n")).collect()
+    }
+}
