@@ -37,8 +37,10 @@ pub(super) struct ContentRange {
 impl Answer {
     pub(super) fn new(url: Url, response: Response<ureq::Body>) -> Self {
         let (head, body) = response.into_parts();
-        let body_bytes = body.content_length();
         let chunked = head.headers.get("transfer-encoding").is_some();
+        // Of the header: the client says nothing of a body of 0 bytes.
+        let length = head.headers.get("content-length").filter(|_| !chunked);
+        let body_bytes = length.and_then(|length| length.to_str().ok()?.trim().parse().ok());
         Self {
             url,
             status: head.status.as_u16(),

@@ -22,7 +22,7 @@ use crate::output::{JsonTarget, say};
 pub(super) struct VerifyArgs {
     /// Names in the folder of models, or models' folders or manifests
     #[arg(required = true, value_name = "MODEL")]
-    models: Vec<PathBuf>,
+    wanted: Vec<PathBuf>,
 }
 
 /// What became of one model.
@@ -46,7 +46,7 @@ pub(crate) struct ModelVerdict {
 /// # Errors
 /// The result cannot be written.
 pub(super) fn run(args: &VerifyArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let verdicts: Vec<ModelVerdict> = args.models.iter().map(|model| verdict(&models.resolve(model))).collect();
+    let verdicts: Vec<ModelVerdict> = args.wanted.iter().map(|model| verdict(&models.resolve(model))).collect();
     for verdict in &verdicts {
         verdict.errors.iter().for_each(|error| eprintln!("geolocate: {error}"));
         if verdict.good {
