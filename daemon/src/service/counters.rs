@@ -44,6 +44,10 @@ counters! {
     metadata_refused,
     /// Messages on topics or of forms that mean nothing here.
     messages_unknown,
+    /// Commands that were answered, well or not.
+    commands_answered,
+    /// Commands ignored because they were retained by the broker.
+    commands_retained,
     /// Fixes acknowledged by the broker.
     fixes_delivered,
     /// Of those, fixes that nobody was subscribed to.
@@ -52,7 +56,7 @@ counters! {
     fixes_refused,
     /// Fixes set aside because the broker takes no message of their size.
     fixes_oversize,
-    /// Fixes dropped because the outbox was full.
+    /// Fixes that a bound of the outbox dropped.
     fixes_dropped,
     /// Connections to the broker.
     connections,

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 
+/// Number of the daemon's start, and of the answer since then.
+pub(super) type At = (u64, u64);
+
 /// Newest answer per camera and whether the broker has it. Bounded by the number of cameras.
 #[derive(Debug)]
 pub(super) struct LastAnswers {
     cameras: usize,
     answers: HashMap<String, Answer>,
+    /// The newest answers of earlier starts: the broker may have had them.
+    known: HashMap<String, At>,
 }
 
 #[derive(Debug)]
 struct Answer {
-    seq: u64,
+    at: At,
     payload: Vec<u8>,
     state: State,
 }
@@ -24,34 +29,37 @@ enum State {
 }
 
 impl LastAnswers {
-    /// For at most `cameras` cameras; beyond, the one whose answer is oldest is forgotten.
-    pub(super) fn new(cameras: usize) -> Self {
-        Self { cameras, answers: HashMap::new() }
+    /// For at most `cameras` cameras; beyond, the one whose answer is oldest is forgotten. `known` are the newest answers
+    /// of earlier starts, by camera.
+    pub(super) fn new(cameras: usize, known: HashMap<String, At>) -> Self {
+        Self { cameras, answers: HashMap::new(), known }
     }
 
     /// Takes an answer in if none newer is known for the camera.
-    pub(super) fn offer(&mut self, camera: &str, seq: u64, payload: &[u8]) {
-        if self.answers.get(camera).is_some_and(|known| known.seq >= seq) {
+    pub(super) fn offer(&mut self, camera: &str, at: At, payload: &[u8]) {
+        let newer = |known: &At| *known > at;
+        if self.answers.get(camera).is_some_and(|known| known.at >= at) || self.known.get(camera).is_some_and(newer) {
             return;
         }
-        let answer = Answer { seq, payload: payload.to_vec(), state: State::Waiting };
+        self.known.remove(camera);
+        let answer = Answer { at, payload: payload.to_vec(), state: State::Waiting };
         self.answers.insert(camera.to_owned(), answer);
         if self.answers.len() > self.cameras {
-            let oldest = self.answers.iter().min_by_key(|(_, answer)| answer.seq).map(|(camera, _)| camera.clone());
+            let oldest = self.answers.iter().min_by_key(|(_, answer)| answer.at).map(|(camera, _)| camera.clone());
             oldest.and_then(|camera| self.answers.remove(&camera));
         }
     }
 
-    /// A camera, sequence number and answer that the broker should get next, marked as being on its way.
-    pub(super) fn send_next(&mut self) -> Option<(String, u64, Vec<u8>)> {
+    /// A camera, the number of its answer, and the answer that the broker should get next, marked as being on its way.
+    pub(super) fn send_next(&mut self) -> Option<(String, At, Vec<u8>)> {
         let (camera, answer) = self.answers.iter_mut().find(|(_, answer)| answer.state == State::Waiting)?;
         answer.state = State::InFlight;
-        Some((camera.clone(), answer.seq, answer.payload.clone()))
+        Some((camera.clone(), answer.at, answer.payload.clone()))
     }
 
-    /// The broker has answered for the answer `seq` of the camera.
-    pub(super) fn acknowledge(&mut self, camera: &str, seq: u64) {
-        if let Some(answer) = self.answers.get_mut(camera).filter(|answer| answer.seq == seq) {
+    /// The broker has answered for this answer of the camera.
+    pub(super) fn acknowledge(&mut self, camera: &str, at: At) {
+        if let Some(answer) = self.answers.get_mut(camera).filter(|answer| answer.at == at) {
             answer.state = State::Acknowledged;
         }
     }
@@ -82,35 +90,48 @@ mod tests {
 
     #[test]
     fn an_older_answer_never_replaces_a_newer_one() {
-        let mut last = LastAnswers::new(4);
-        last.offer("a", 2, b"two");
-        last.offer("a", 1, b"one");
-        assert_eq!(last.send_next(), Some(("a".to_owned(), 2, b"two".to_vec())));
+        let mut last = LastAnswers::new(4, HashMap::new());
+        last.offer("a", (1, 2), b"two");
+        last.offer("a", (1, 1), b"one");
+        assert_eq!(last.send_next(), Some(("a".to_owned(), (1, 2), b"two".to_vec())));
         assert_eq!(last.send_next(), None);
     }
 
     #[test]
     fn an_acknowledgement_of_an_older_answer_leaves_the_newer_one_waiting() {
-        let mut last = LastAnswers::new(4);
-        last.offer("a", 1, b"one");
+        let mut last = LastAnswers::new(4, HashMap::new());
+        last.offer("a", (1, 1), b"one");
         last.send_next();
-        last.offer("a", 2, b"two");
-        last.acknowledge("a", 1);
+        last.offer("a", (1, 2), b"two");
+        last.acknowledge("a", (1, 1));
         assert!(!last.all_acknowledged());
-        assert_eq!(last.send_next().map(|sent| sent.1), Some(2));
-        last.acknowledge("a", 2);
+        assert_eq!(last.send_next().map(|sent| sent.1), Some((1, 2)));
+        last.acknowledge("a", (1, 2));
         assert!(last.all_acknowledged());
         last.connection_lost();
-        assert_eq!(last.send_next().map(|sent| sent.1), Some(2));
+        assert_eq!(last.send_next().map(|sent| sent.1), Some((1, 2)));
     }
 
     #[test]
     fn cameras_are_bounded() {
-        let mut last = LastAnswers::new(2);
+        let mut last = LastAnswers::new(2, HashMap::new());
         for seq in 0..100 {
-            last.offer(&format!("cam{seq}"), seq, b"x");
+            last.offer(&format!("cam{seq}"), (1, seq), b"x");
         }
         assert_eq!(last.answers.len(), 2);
         assert!(last.answers.contains_key("cam99") && last.answers.contains_key("cam98"));
+    }
+
+    #[test]
+    fn an_answer_of_an_earlier_start_is_offered_only_when_it_is_the_newest_known() {
+        let known = HashMap::from([("a".to_owned(), (3, 9))]);
+        let mut last = LastAnswers::new(4, known);
+        last.offer("a", (3, 8), b"older");
+        assert_eq!(last.send_next(), None);
+        last.offer("a", (3, 9), b"newest");
+        last.offer("a", (4, 1), b"of this start");
+        assert_eq!(last.send_next().map(|sent| sent.1), Some((4, 1)));
+        last.offer("a", (3, 9), b"again");
+        assert_eq!(last.send_next(), None);
     }
 }

@@ -19,9 +19,10 @@ use tracing::{info, warn};
 use super::backoff::Backoff;
 use super::health::Health;
 use super::last::LastAnswers;
+use super::outbox::Outbox;
 use super::session::{Memory, Session};
 use super::status::{Stats, Status};
-use super::{BrokerAddress, Counters, Inbox, Outbox, Settings, Topics};
+use super::{BrokerAddress, Counters, Inbox, Settings, Topics};
 
 /// Requests that the client may hold; more than the window and all that is sent beside it.
 const CLIENT_QUEUE: usize = 256;
@@ -40,7 +41,7 @@ pub(super) struct Shared {
     pub(super) inbox: Arc<Inbox>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) counters: Arc<Counters>,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
     /// The `info` message.
     pub(super) info: Vec<u8>,
     pub(super) boot: u64,
@@ -58,7 +59,7 @@ impl Shared {
             v: 1,
             boot: self.boot,
             uptime_s: self.started.elapsed().as_secs(),
-            outbox_waiting: self.outbox.len(),
+            outbox: self.outbox.stats(),
             counters: self.counters.now(),
         }
     }
@@ -85,7 +86,8 @@ enum End {
 /// Without a broker it ends as soon as all answers are made.
 pub(super) async fn keep_connected(shared: &Shared, mut phase: watch::Receiver<Phase>) {
     let cameras = shared.settings.inbox.cameras;
-    let mut memory = Memory { last: LastAnswers::new(cameras), meta: HashMap::new(), frames: 0 };
+    let last = LastAnswers::new(cameras, shared.outbox.newest());
+    let mut memory = Memory { last, meta: HashMap::new(), frames: 0, askers: HashMap::new() };
     let mut backoff = Backoff::new();
     loop {
         match serve(shared, &mut memory, &mut phase).await {

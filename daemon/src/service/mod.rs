@@ -1,12 +1,13 @@
 //! Has everyone who must know been told?
 //!
 //! Frames come in by MQTT and wait in the [`Inbox`], the newest per camera. One thread takes them through the pipeline
-//! and appends each answer to the [`Outbox`]. One task owns the connection to the broker; it empties the outbox by
-//! PUBACK alone.
+//! and appends each answer to the outbox, whose own thread brings it to the disk. One task owns the connection to the
+//! broker; it empties the outbox by PUBACK alone.
 
 mod backoff;
 mod boot;
 mod clock;
+mod commands;
 mod counters;
 mod health;
 mod inbox;
@@ -24,7 +25,9 @@ mod worker;
 pub use counters::{Counter, Counters, CountersNow};
 pub use inbox::{Arrived, Inbox, InboxLimits, Taken};
 pub use metadata::FrameMetadata;
-pub use outbox::{Outbox, OutboxLimits, Record, RecordId};
+pub use outbox::{
+    ArchiveError, ArchivedMessage, MessageFate, OutboxArchive, OutboxLimits, Selection, SeqRange, clear as clear_outbox,
+};
 pub use run::{RunError, run};
 pub use settings::{Broker, BrokerAddress, Settings, SettingsError};
 pub use topics::{InboundTopic, Topics};

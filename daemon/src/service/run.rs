@@ -16,15 +16,18 @@ use tracing::{error, info, warn};
 use super::boot::next_boot;
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
+use super::outbox::{Outbox, OutboxFolder};
 use super::status::Info;
 use super::worker::{Heartbeat, Worker};
-use super::{Counters, Inbox, Outbox, Settings, SettingsError, Topics};
+use super::{Counters, Inbox, Settings, SettingsError, Topics};
 use crate::assemble::{AssembleError, assemble};
 use crate::locate::{Pipeline, PipelineOptions};
 use crate::stamps::Stamps;
 
 /// How long the daemon tries to deliver what waits after it was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a disk may take for what is left to write then.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 /// A pipeline without a sign of life for this long is stuck: the watchdog is no longer fed.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
@@ -46,6 +49,9 @@ pub enum RunError {
     /// The thread that answers frames ended by itself.
     #[error("the thread that answers frames ended unexpectedly")]
     WorkerEnded,
+    /// The thread that keeps the outbox ended by itself.
+    #[error("the thread that keeps the outbox ended unexpectedly")]
+    OutboxEnded,
 }
 
 /// Runs the daemon with the settings in `config` until SIGTERM or SIGINT.
@@ -76,6 +82,34 @@ pub fn run(config: &Path) -> Result<(), RunError> {
 async fn serve(settings: Settings, pipeline: Arc<Pipeline>, started: Instant) -> Result<(), RunError> {
     let shared = share(settings, &pipeline, started);
     log_address(&shared);
+    let outbox = Arc::clone(&shared.outbox);
+    let mut outbox_done = spawn("outbox", move || outbox.run())?;
+    let ended = tokio::select! {
+        ended = work(&shared, pipeline, started) => ended,
+        _ = &mut outbox_done => {
+            error!("the thread that keeps the outbox ended unexpectedly");
+            return Err(RunError::OutboxEnded);
+        }
+    };
+    shared.outbox.close();
+    if timeout(LAST_WRITE, outbox_done).await.is_err() {
+        error!("the disk does not take what is left in the outbox");
+    }
+    ended
+}
+
+/// Starts a thread; the receiver learns when it ends, in whatever way.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<oneshot::Receiver<()>, RunError> {
+    let (done, is_done) = oneshot::channel::<()>();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _done = done;
+        work();
+    })?;
+    Ok(is_done)
+}
+
+/// Answers frames and delivers the answers, until the daemon is told to stop.
+async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Result<(), RunError> {
     let heartbeat = Arc::new(Heartbeat::new(started));
     let worker = Worker {
         pipeline,
@@ -86,17 +120,12 @@ async fn serve(settings: Settings, pipeline: Arc<Pipeline>, started: Instant) ->
         boot: shared.boot,
         index_created_at_ms: shared.index_created_at_ms,
     };
-    let (done, mut worker_done) = oneshot::channel::<()>();
-    thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
-        // Dropped when the thread ends, in whatever way.
-        let _done = done;
-        worker.run();
-    })?;
+    let mut worker_done = spawn("pipeline", move || worker.run())?;
     let (phase, phases) = watch::channel(Phase::Running);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     notify(&[NotifyState::Ready]);
-    let link = keep_connected(&shared, phases);
+    let link = keep_connected(shared, phases);
     tokio::pin!(link);
     tokio::select! {
         () = &mut link => return Err(RunError::WorkerEnded),
@@ -108,7 +137,7 @@ async fn serve(settings: Settings, pipeline: Arc<Pipeline>, started: Instant) ->
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    stop(&shared, &phase, worker_done, link).await;
+    stop(shared, &phase, worker_done, link).await;
     Ok(())
 }
 
@@ -134,26 +163,38 @@ async fn stop(
     .await;
     let undelivered = shared.outbox.len();
     if undelivered > 0 {
-        warn!(undelivered, in_time = in_time.is_ok(), "stopped with fixes that no broker took");
+        warn!(
+            undelivered,
+            in_time = in_time.is_ok(),
+            "stopped with fixes that no broker took; the next start sends them"
+        );
     }
     info!(counters = ?shared.counters.now(), "stopped");
 }
 
 fn share(settings: Settings, pipeline: &Pipeline, started: Instant) -> Shared {
     let counters = Arc::new(Counters::default());
-    let health = Health::default();
-    let (boot, kept) = next_boot(&settings.state_dir);
+    let health = Arc::new(Health::default());
+    let created = pipeline.shards().shards().iter().map(|shard| shard.description().created_at_ms);
+    let index_created_at_ms = created.max().unwrap_or(0);
+    let outbox = Outbox::open(
+        settings.outbox,
+        OutboxFolder::below(&settings.state_dir),
+        Arc::clone(&counters),
+        Arc::clone(&health),
+        index_created_at_ms,
+    );
+    let (boot, kept) = next_boot(&settings.state_dir, outbox.last_boot());
     if let Err(problem) = kept {
         warn!(problem, "degraded");
         health.degrade("state_dir", &problem);
     }
-    let created = pipeline.shards().shards().iter().map(|shard| shard.description().created_at_ms);
     Shared {
         topics: Topics::new(&settings.topic_prefix, &settings.site, &settings.device),
         inbox: Arc::new(Inbox::new(settings.inbox, Arc::clone(&counters))),
-        outbox: Arc::new(Outbox::new(settings.outbox, Arc::clone(&counters))),
+        outbox: Arc::new(outbox),
         info: Info::new(&settings, pipeline, boot).json(),
-        index_created_at_ms: created.max().unwrap_or(0),
+        index_created_at_ms,
         counters,
         health,
         boot,

@@ -5,18 +5,21 @@ use std::time::{Duration, Instant};
 
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Packet, PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubAck, SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, Event};
 use tracing::{debug, error, info, warn};
 
 use super::clock::now_ms;
-use super::last::LastAnswers;
+use super::commands::{Asker, Command, Refusal};
+use super::last::{At, LastAnswers};
 use super::link::Shared;
 use super::metadata::FrameMetadata;
 use super::outbox::RecordId;
 use super::status::Status;
 use super::topics::InboundTopic;
-use crate::locate::{Frame, timestamp};
+use crate::locate::Frame;
 
 /// Messages with QoS 1 that may be on their way at a time; at most half of what the broker takes, so that the client's
 /// packet ids never come round to one that is still in use.
@@ -25,14 +28,17 @@ const MOST_IN_FLIGHT: usize = 16;
 /// Metadata that came by itself is for a frame that follows within this time.
 const META_VALID_FOR: Duration = Duration::from_secs(10);
 
-/// Bytes of a PUBLISH packet beside topic and payload: fixed header, topic length, packet id, property length.
-const PUBLISH_OVERHEAD: usize = 5 + 2 + 2 + 1;
+/// Bytes of a PUBLISH packet beside topic, payload and properties: fixed header, topic length, packet id, property
+/// length.
+const PUBLISH_OVERHEAD: usize = 5 + 2 + 2 + 4;
+/// Commands that may wait for their answers at a time.
+const MOST_ASKERS: usize = 64;
 
 /// A message handed to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sent {
     Fix(RecordId),
-    Last { camera: String, seq: u64 },
+    Last { camera: String, at: At },
     Farewell,
     Other,
 }
@@ -44,6 +50,8 @@ pub(super) struct Memory {
     /// Metadata by camera that waits for its frame, and when it came.
     pub(super) meta: HashMap<String, (FrameMetadata, Instant)>,
     pub(super) frames: u64,
+    /// Who waits for an answer of the outbox, by its number.
+    pub(super) askers: HashMap<u64, Asker>,
 }
 
 /// The state of one connection. Owned by the task that polls the event loop; nothing here waits.
@@ -57,6 +65,10 @@ pub(super) struct Session<'a> {
     in_flight: HashMap<u16, Sent>,
     window: usize,
     max_packet: Option<usize>,
+    /// Whether the broker keeps retained messages.
+    retains: bool,
+    /// Whether the broker takes messages with QoS 1.
+    acknowledges: bool,
     connected: bool,
     said_stopping: bool,
     said_goodbye: bool,
@@ -76,6 +88,8 @@ impl<'a> Session<'a> {
             in_flight,
             window,
             max_packet,
+            retains: true,
+            acknowledges: true,
             connected: false,
             said_stopping: false,
             said_goodbye: false,
@@ -108,7 +122,11 @@ impl<'a> Session<'a> {
 
     /// Sends what waits, as far as the window allows.
     pub(super) fn pump(&mut self) {
-        if !self.connected || self.paused {
+        if !self.connected {
+            return;
+        }
+        self.answer_askers();
+        if self.paused || !self.acknowledges {
             return;
         }
         while self.submitted.len() + self.in_flight.len() < self.window {
@@ -131,18 +149,16 @@ impl<'a> Session<'a> {
 
     /// Publishes the counters; what is lost of them nobody misses.
     pub(super) fn publish_stats(&mut self) {
-        if self
-            .client
-            .try_publish(self.shared.topics.stats(), QoS::AtMostOnce, false, self.shared.stats().json())
-            .is_ok()
+        let (topic, stats) = (self.shared.topics.stats(), self.shared.stats().json());
+        if self.fits(&topic, stats.len(), None) && self.client.try_publish(topic, QoS::AtMostOnce, false, stats).is_ok()
         {
             self.submitted.push_back(Sent::Other);
         }
     }
 
-    /// Whether the broker has everything.
+    /// Whether the broker has everything, or will not take it.
     pub(super) fn drained(&self) -> bool {
-        self.shared.outbox.is_empty() && self.memory.last.all_acknowledged()
+        !self.acknowledges || (self.shared.outbox.len() == 0 && self.memory.last.all_acknowledged())
     }
 
     /// Publishes, once, that the device is stopping.
@@ -167,12 +183,21 @@ impl<'a> Session<'a> {
         let receive_max = properties.and_then(|p| p.receive_max).map_or(usize::from(u16::MAX), usize::from);
         self.window = (receive_max / 2).clamp(1, MOST_IN_FLIGHT);
         self.max_packet = properties.and_then(|p| p.max_packet_size).and_then(|size| usize::try_from(size).ok());
+        self.retains = properties.and_then(|p| p.retain_available) != Some(0);
+        self.acknowledges = properties.and_then(|p| p.max_qos) != Some(0);
         self.connected = true;
         self.shared.counters.connections.add_one();
         info!(session_present = connack.session_present, "connected to the broker");
-        for topic in self.shared.topics.subscriptions() {
-            // At QoS 1 the broker would keep frames, and metadata without its frame, for a device that is away.
-            if let Err(error) = self.client.try_subscribe(topic, QoS::AtMostOnce) {
+        self.judge_broker();
+        // Limits and rights may be other ones now.
+        self.shared.health.mend("packet_size");
+        self.shared.health.mend("subscription");
+        self.shared.outbox.connection_made();
+        // At QoS 1 the broker would keep frames, and metadata without its frame, for a device that is away.
+        let frames = self.shared.topics.frame_subscriptions().map(|topic| (topic, QoS::AtMostOnce));
+        let commands = (self.shared.topics.command_subscription(), QoS::AtLeastOnce);
+        for (topic, qos) in frames.into_iter().chain([commands]) {
+            if let Err(error) = self.client.try_subscribe(topic, qos) {
                 error!(%error, "could not subscribe");
             }
         }
@@ -183,22 +208,39 @@ impl<'a> Session<'a> {
         self.pump();
     }
 
+    /// Says what a broker lacks that the device cannot do without.
+    fn judge_broker(&self) {
+        let mut lacks = Vec::new();
+        if !self.acknowledges {
+            lacks.push("takes no QoS 1: fixes wait");
+        }
+        if !self.retains {
+            lacks.push("retains nothing: status, info and last are not kept");
+        }
+        if lacks.is_empty() {
+            self.shared.health.mend("broker");
+        } else {
+            let reason = format!("the broker {}", lacks.join("; it "));
+            warn!(reason, "degraded");
+            self.shared.health.degrade("broker", &reason);
+        }
+    }
+
     fn on_suback(&mut self, suback: &SubAck) {
         let refused = suback.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
-        match refused {
-            Some(code) => {
-                let reason = format!("the broker refuses the subscription to frames: {code:?}");
-                error!(reason);
-                self.shared.health.degrade("subscription", &reason);
-            }
-            None => self.shared.health.mend("subscription"),
+        if let Some(code) = refused {
+            let reason = format!("the broker refuses the subscription to frames or commands: {code:?}");
+            error!(reason);
+            self.shared.health.degrade("subscription", &reason);
         }
     }
 
     fn on_written(&mut self, packet_id: u16) {
-        let sent = self.submitted.pop_front();
-        if let (Some(sent), true) = (sent, packet_id != 0) {
-            self.in_flight.insert(packet_id, sent);
+        match self.submitted.pop_front() {
+            Some(sent) if packet_id != 0 => drop(self.in_flight.insert(packet_id, sent)),
+            // Without QoS 1 nobody acknowledges the farewell.
+            Some(Sent::Farewell) => drop(self.client.try_disconnect()),
+            _ => {}
         }
     }
 
@@ -207,15 +249,11 @@ impl<'a> Session<'a> {
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         match sent {
             Sent::Fix(id) if taken => {
-                self.shared.outbox.acknowledge(id);
-                self.shared.counters.fixes_delivered.add_one();
-                if puback.reason == PubAckReason::NoMatchingSubscribers {
-                    self.shared.counters.fixes_unheard.add_one();
-                }
+                self.shared.outbox.acknowledge(id, puback.reason == PubAckReason::Success);
                 self.shared.health.mend("publish");
             }
             Sent::Fix(id) => self.on_refusal(id, puback.reason),
-            Sent::Last { camera, seq } => self.memory.last.acknowledge(&camera, seq),
+            Sent::Last { camera, at } => self.memory.last.acknowledge(&camera, at),
             Sent::Farewell => {
                 if let Err(error) = self.client.try_disconnect() {
                     debug!(%error, "disconnect");
@@ -228,37 +266,38 @@ impl<'a> Session<'a> {
         false
     }
 
-    /// The fix stays in the outbox; sending pauses so that a broker that refuses is not flooded.
+    /// A fix that the broker will never take is set aside. Any other stays in the outbox, and sending pauses, so that a
+    /// broker that refuses is not flooded.
     fn on_refusal(&mut self, id: RecordId, reason: PubAckReason) {
         self.shared.counters.fixes_refused.add_one();
-        self.shared.outbox.give_back(id);
-        self.paused = true;
+        let never = matches!(reason, PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid);
         let reason = format!("the broker refuses fixes: {reason:?}");
-        warn!(reason);
+        warn!(reason, set_aside = never);
+        if never {
+            self.shared.outbox.set_aside(id, &reason);
+        } else {
+            self.shared.outbox.give_back(id);
+            self.paused = true;
+        }
         self.shared.health.degrade("publish", &reason);
     }
 
     fn send_fix(&mut self) -> bool {
-        let Some(record) = self.shared.outbox.send_next(timestamp(now_ms())) else { return false };
+        let Some(record) = self.shared.outbox.send_next() else { return false };
         let topic = self.shared.topics.fix(&record.camera);
-        let payload = match serde_json::to_vec(&record.message) {
-            Ok(payload) => payload,
-            Err(error) => {
-                error!(id = record.message.id, %error, "fix cannot be written as JSON");
-                Vec::new()
-            }
-        };
-        let bytes = payload.len().saturating_add(topic.len()).saturating_add(PUBLISH_OVERHEAD);
-        if payload.is_empty() || self.max_packet.is_some_and(|most| bytes > most) {
-            let most = self.max_packet.unwrap_or(usize::MAX);
-            error!(id = record.message.id, bytes, most, "fix set aside: larger than the broker takes");
+        let payload = record.payload();
+        let (boot, seq) = record.at;
+        if !self.fits(&topic, payload.len(), None) {
+            let (bytes, most) = (payload.len(), self.max_packet.unwrap_or(usize::MAX));
+            let reason = format!("a fix of {bytes} bytes on {topic} is larger than the broker takes: {most} bytes");
+            error!(boot, seq, reason, "fix set aside");
             self.shared.counters.fixes_oversize.add_one();
-            self.shared.outbox.acknowledge(record.id);
+            self.shared.health.degrade("packet_size", &reason);
+            self.shared.outbox.set_aside(record.id, &reason);
             return true;
         }
-        if record.message.replay.is_none() {
-            self.memory.last.offer(&record.camera, record.message.seq.unwrap_or_default(), &payload);
-        }
+        // A replay says nothing of what is newest: what is known of the numbers does.
+        self.memory.last.offer(&record.camera, record.at, &record.first_payload());
         let submitted = self.submit(&topic, false, payload, Sent::Fix(record.id));
         if !submitted {
             self.shared.outbox.give_back(record.id);
@@ -267,18 +306,52 @@ impl<'a> Session<'a> {
     }
 
     fn send_last(&mut self) -> bool {
-        let Some((camera, seq, payload)) = self.memory.last.send_next() else { return false };
+        if !self.retains {
+            return false;
+        }
+        let Some((camera, at, payload)) = self.memory.last.send_next() else { return false };
         let topic = self.shared.topics.last(&camera);
-        let submitted = self.submit(&topic, true, payload, Sent::Last { camera: camera.clone(), seq });
+        if !self.fits(&topic, payload.len(), None) {
+            self.memory.last.acknowledge(&camera, at);
+            return true;
+        }
+        let submitted = self.submit(&topic, true, payload, Sent::Last { camera: camera.clone(), at });
         if !submitted {
             self.memory.last.give_back(&camera);
         }
         submitted
     }
 
+    /// Whether the broker takes a message of this size. One that it does not take would break the connection, and
+    /// every further one.
+    fn fits(&self, topic: &str, payload_bytes: usize, properties: Option<&PublishProperties>) -> bool {
+        let correlation = properties.and_then(|properties| properties.correlation_data.as_ref());
+        let properties_bytes = correlation.map_or(0, |data| data.len().saturating_add(3));
+        let bytes =
+            [payload_bytes, topic.len(), properties_bytes].iter().fold(PUBLISH_OVERHEAD, |a, b| a.saturating_add(*b));
+        self.max_packet.is_none_or(|most| bytes <= most)
+    }
+
     /// Hands a message with QoS 1 to the client; false when the client takes none just now.
     fn submit(&mut self, topic: &str, retain: bool, payload: Vec<u8>, sent: Sent) -> bool {
-        match self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload) {
+        self.submit_with(topic, retain, payload, PublishProperties::default(), sent)
+    }
+
+    fn submit_with(
+        &mut self,
+        topic: &str,
+        retain: bool,
+        payload: Vec<u8>,
+        properties: PublishProperties,
+        sent: Sent,
+    ) -> bool {
+        if !self.fits(topic, payload.len(), Some(&properties)) {
+            error!(topic, bytes = payload.len(), most = self.max_packet, "larger than the broker takes: not sent");
+            return false;
+        }
+        let qos = if self.acknowledges { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let retain = retain && self.retains;
+        match self.client.try_publish_with_properties(topic, qos, retain, payload, properties) {
             Ok(()) => {
                 self.submitted.push_back(sent);
                 true
@@ -290,12 +363,59 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn on_command(&mut self, verb: &str, publish: &Publish) {
+        if publish.retain {
+            self.shared.counters.commands_retained.add_one();
+            warn!(verb, "retained command ignored");
+            return;
+        }
+        let properties = publish.properties.as_ref();
+        let topics = &self.shared.topics;
+        let (command, id) = match Command::read(verb, &publish.payload) {
+            Ok(read) => read,
+            Err((refusal, message)) => {
+                let asker = Asker::new(topics, verb, None, properties);
+                return self.reply(&asker, asker.refused(refusal, &message));
+            }
+        };
+        let asker = Asker::new(topics, verb, id, properties);
+        if self.memory.askers.len() >= MOST_ASKERS {
+            return self.reply(&asker, asker.refused(Refusal::Busy, "too many commands wait for their answers"));
+        }
+        info!(?command, "command");
+        let ticket = match command {
+            Command::Flush => {
+                self.paused = false;
+                self.shared.outbox.flush()
+            }
+            Command::Resend(range) => self.shared.outbox.resend(range),
+        };
+        self.memory.askers.insert(ticket, asker);
+        self.pump();
+    }
+
+    /// Tells those who asked what the outbox did.
+    fn answer_askers(&mut self) {
+        for (ticket, done) in self.shared.outbox.take_done() {
+            if let Some(asker) = self.memory.askers.remove(&ticket) {
+                let queued = self.shared.outbox.len() as u64;
+                self.reply(&asker, asker.done(&done, queued));
+            }
+        }
+    }
+
+    fn reply(&mut self, asker: &Asker, payload: Vec<u8>) {
+        self.shared.counters.commands_answered.add_one();
+        self.submit_with(&asker.topic, false, payload, asker.properties.clone(), Sent::Other);
+    }
+
     fn on_publish(&mut self, publish: &Publish) {
         let Ok(topic) = std::str::from_utf8(&publish.topic) else { return };
         match self.shared.topics.parse(topic) {
             Some(InboundTopic::Frame(camera)) => self.on_frame(camera, publish),
             Some(InboundTopic::Meta(camera)) if !publish.retain => self.on_meta(camera, topic, &publish.payload),
             Some(InboundTopic::Meta(_)) => debug!(topic, "retained metadata ignored"),
+            Some(InboundTopic::Command(verb)) => self.on_command(verb, publish),
             None => self.shared.counters.messages_unknown.add_one(),
         }
     }

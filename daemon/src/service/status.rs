@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Settings;
 use super::counters::CountersNow;
+use super::outbox::OutboxStats;
 use crate::locate::Pipeline;
 
 /// State of the device, retained.
@@ -82,6 +83,8 @@ struct LimitsInfo {
     frame_age_s: f64,
     cameras: usize,
     outbox_messages: usize,
+    outbox_bytes: u64,
+    outbox_age_s: u64,
 }
 
 impl Info {
@@ -112,6 +115,8 @@ impl Info {
                 frame_age_s: settings.max_frame_age_ms as f64 / 1e3,
                 cameras: settings.inbox.cameras,
                 outbox_messages: settings.outbox.messages,
+                outbox_bytes: settings.outbox.max_bytes,
+                outbox_age_s: settings.outbox.max_age_ms / 1000,
             },
         }
     }
@@ -127,7 +132,7 @@ pub(super) struct Stats {
     pub(super) v: u32,
     pub(super) boot: u64,
     pub(super) uptime_s: u64,
-    pub(super) outbox_waiting: usize,
+    pub(super) outbox: OutboxStats,
     pub(super) counters: CountersNow,
 }
 

@@ -13,6 +13,8 @@ pub enum InboundTopic<'a> {
     Frame(&'a str),
     /// Metadata of the next frame of this camera.
     Meta(&'a str),
+    /// A command with this verb.
+    Command(&'a str),
 }
 
 impl Topics {
@@ -51,14 +53,28 @@ impl Topics {
         format!("{}/cam/{camera}/last", self.base)
     }
 
-    /// What to subscribe to.
-    pub fn subscriptions(&self) -> [String; 2] {
+    /// Where the answer to a command goes that names no place for it.
+    pub fn reply(&self, verb: &str) -> String {
+        format!("{}/cmd/{verb}/reply", self.base)
+    }
+
+    /// Where frames and their metadata come from.
+    pub fn frame_subscriptions(&self) -> [String; 2] {
         [format!("{}/cam/+/meta", self.base), format!("{}/cam/+/frame", self.base)]
+    }
+
+    /// Where commands come from.
+    pub fn command_subscription(&self) -> String {
+        format!("{}/cmd/+", self.base)
     }
 
     /// What a message on `topic` is about; `None` for topics that are none of ours.
     pub fn parse<'a>(&self, topic: &'a str) -> Option<InboundTopic<'a>> {
-        let below = topic.strip_prefix(self.base.as_str())?.strip_prefix("/cam/")?;
+        let below = topic.strip_prefix(self.base.as_str())?;
+        if let Some(verb) = below.strip_prefix("/cmd/") {
+            return (!verb.is_empty() && !verb.contains('/')).then_some(InboundTopic::Command(verb));
+        }
+        let below = below.strip_prefix("/cam/")?;
         let (camera, leaf) = below.split_once('/')?;
         match leaf {
             _ if camera.is_empty() => None,
@@ -93,16 +109,19 @@ mod tests {
     }
 
     #[test]
-    fn only_own_frames_and_metadata_are_taken() {
+    fn only_own_frames_metadata_and_commands_are_taken() {
         let topics = Topics::new("geolocated", "field", "drone-7");
         assert_eq!(topics.parse("geolocated/field/drone-7/cam/a/frame"), Some(InboundTopic::Frame("a")));
         assert_eq!(topics.parse("geolocated/field/drone-7/cam/a/meta"), Some(InboundTopic::Meta("a")));
+        assert_eq!(topics.parse("geolocated/field/drone-7/cmd/flush"), Some(InboundTopic::Command("flush")));
         for other in [
             "geolocated/field/drone-7/cam/a/fix",
             "geolocated/field/drone-70/cam/a/frame",
             "geolocated/field/drone-7/cam//frame",
             "geolocated/field/drone-7/cam/a/b/frame",
             "geolocated/field/drone-7/cam/frame",
+            "geolocated/field/drone-7/cmd/",
+            "geolocated/field/drone-7/cmd/flush/reply",
             "",
         ] {
             assert_eq!(topics.parse(other), None, "{other}");

@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use super::clock::{Clock, now_ms};
 use super::inbox::Taken;
-use super::{Arrived, Counters, Inbox, Outbox};
+use super::outbox::Outbox;
+use super::{Arrived, Counters, Inbox};
 use crate::locate::{FixMessage, Frame, FrameError, MessageStatus, Outcome, Pipeline, Prediction, StageTimes};
 
 /// How many candidates, dissimilar references and bytes a message on MQTT may have.
@@ -89,7 +90,7 @@ impl Worker {
         message.clock = clock.as_str().map(str::to_owned);
         message.shorten(MESSAGE_CANDIDATES, MESSAGE_DISSIMILAR, MESSAGE_BYTES);
         self.count_and_log(&message);
-        self.outbox.append(&frame.camera, message);
+        self.outbox.append(&frame.camera, &message);
     }
 
     /// A frame that makes the pipeline panic costs its own answer and nothing else.

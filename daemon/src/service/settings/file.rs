@@ -133,11 +133,23 @@ impl Default for FramesSection {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct OutboxSection {
     pub(super) max_messages: usize,
+    pub(super) max_bytes: u64,
+    pub(super) max_age_s: f64,
+    pub(super) segment_bytes: u64,
+    pub(super) group_commit_ms: u64,
+    pub(super) memory_bytes: usize,
 }
 
 impl Default for OutboxSection {
     fn default() -> Self {
-        Self { max_messages: 10_000 }
+        Self {
+            max_messages: 200_000,
+            max_bytes: 256 << 20,
+            max_age_s: 30.0 * 24.0 * 3600.0,
+            segment_bytes: 4 << 20,
+            group_commit_ms: 200,
+            memory_bytes: 4 << 20,
+        }
     }
 }
 

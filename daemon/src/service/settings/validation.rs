@@ -9,7 +9,7 @@ use quantized_models::DecodeLimits;
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits};
 use super::document::Document;
-use super::file::{DissimilarWay, FramesSection, IndexSection, MqttSection, SettingsFile};
+use super::file::{DissimilarWay, FramesSection, IndexSection, MqttSection, OutboxSection, SettingsFile};
 use super::{Broker, BrokerAddress, Settings, SettingsError};
 use crate::locate::FuseOptions;
 
@@ -48,9 +48,7 @@ impl Validation<'_> {
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
-            outbox: OutboxLimits {
-                messages: self.within("outbox.max_messages", file.outbox.max_messages, 1, 10_000_000)?,
-            },
+            outbox: self.outbox(&file.outbox)?,
             fuse: self.fuse(file.fuse)?,
         })
     }
@@ -82,6 +80,19 @@ impl Validation<'_> {
         self.within("frames.max_waiting_bytes", frames.max_waiting_bytes, frames.max_bytes, 4 << 30)?;
         self.within("frames.max_age_s", frames.max_age_s, 0.1, 1e9)?;
         Ok(DecodeLimits { max_bytes: frames.max_bytes, ..limits })
+    }
+
+    fn outbox(&self, outbox: &OutboxSection) -> Result<OutboxLimits, SettingsError> {
+        let segment_bytes = self.within("outbox.segment_bytes", outbox.segment_bytes, 16 << 10, 64 << 20)?;
+        let max_age_s = self.within("outbox.max_age_s", outbox.max_age_s, 1.0, 1e9)?;
+        Ok(OutboxLimits {
+            messages: self.within("outbox.max_messages", outbox.max_messages, 1, 10_000_000)?,
+            max_bytes: self.within("outbox.max_bytes", outbox.max_bytes, segment_bytes.saturating_mul(4), 1 << 40)?,
+            segment_bytes,
+            max_age_ms: (max_age_s * 1e3) as u64,
+            group_commit_ms: self.within("outbox.group_commit_ms", outbox.group_commit_ms, 0, 60_000)?,
+            memory_bytes: self.within("outbox.memory_bytes", outbox.memory_bytes, 64 << 10, 1 << 30)?,
+        })
     }
 
     fn fuse(&self, fuse: FuseOptions) -> Result<FuseOptions, SettingsError> {
