@@ -9,5 +9,6 @@ pub mod inspect;
 pub mod locate;
 pub mod merge;
 pub mod models;
+pub mod outbox;
 pub mod search;
 pub mod verify;
