@@ -33,7 +33,7 @@ fn every_message_shown_fits_its_schema() {
         assert!(problems.is_empty(), "docs/mqtt.md: {kind}: {problems:?}");
         kinds.insert(kind.to_owned());
     }
-    assert_eq!(kinds, BTreeSet::from(["fix", "stats", "status"].map(str::to_owned)));
+    assert_eq!(kinds, BTreeSet::from(["fix", "reply", "resend", "stats", "status"].map(str::to_owned)));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn every_settings_file_shown_is_accepted() {
     let shown = [blocks("README.md", "toml").unwrap(), blocks("docs/mqtt.md", "toml").unwrap()].concat();
     assert_eq!(shown.len(), 2);
     // The least form, which comes first, has the defaults.
-    let mut searches = None;
+    let (mut searches, mut outboxes) = (None, None);
     for (_, block) in shown {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -55,6 +55,7 @@ fn every_settings_file_shown_is_accepted() {
         assert_eq!(settings.decode, quantized_models::DecodeLimits::default());
         let defaults = searches.get_or_insert_with(|| settings.search.clone());
         assert_eq!((&settings.search, settings.prefault), (&*defaults, false));
+        assert_eq!(settings.outbox, *outboxes.get_or_insert(settings.outbox));
     }
 }
 

@@ -22,6 +22,11 @@ impl Broker {
     /// Starts a broker that keeps nothing on disk. By TCP anybody may connect; by its unix socket who knows
     /// [`CREDENTIALS`].
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with more lines in its configuration.
+    pub fn start_with(more: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let passwords = folder.path().join("passwords");
@@ -29,7 +34,7 @@ impl Broker {
         let made = Command::new("mosquitto_passwd").args(["-b", "-c"]).arg(&passwords).args([name, password]).status();
         assert!(made.expect("mosquitto_passwd comes with mosquitto").success());
         let configuration = format!(
-            "user root\npersistence false\nper_listener_settings true\n\
+            "user root\npersistence false\nper_listener_settings true\n{more}\
              listener {port} 127.0.0.1\nallow_anonymous true\n\
              listener 0 {}\nallow_anonymous false\npassword_file {}\n",
             folder.path().join(SOCKET).display(),

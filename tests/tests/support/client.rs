@@ -18,6 +18,8 @@ pub struct Message {
     pub topic: String,
     pub payload: Vec<u8>,
     pub retained: bool,
+    /// Correlation data, where there is some.
+    pub correlation: Option<Vec<u8>>,
 }
 
 impl Message {
@@ -60,7 +62,10 @@ impl Client {
                     Ok(Event::Incoming(Packet::SubAck(_))) => drop(ready.send(())),
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
                         let topic = String::from_utf8(publish.topic.to_vec()).unwrap();
-                        let message = Message { topic, payload: publish.payload.to_vec(), retained: publish.retain };
+                        let correlation = publish.properties.and_then(|properties| properties.correlation_data);
+                        let correlation = correlation.map(|data| data.to_vec());
+                        let (payload, retained) = (publish.payload.to_vec(), publish.retain);
+                        let message = Message { topic, payload, retained, correlation };
                         if sender.send(message).is_err() {
                             return;
                         }
@@ -92,6 +97,16 @@ impl Client {
     pub fn publish_with(&self, topic: &str, payload: impl Into<Vec<u8>>, properties: &[(&str, &str)]) {
         let user_properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let properties = PublishProperties { user_properties, ..PublishProperties::default() };
+        self.client.publish_with_properties(topic, QoS::AtLeastOnce, false, payload.into(), properties).unwrap();
+    }
+
+    /// Publishes a command whose answer is to go to `response_topic` with `correlation`.
+    pub fn command(&self, topic: &str, payload: impl Into<Vec<u8>>, response_topic: &str, correlation: &[u8]) {
+        let properties = PublishProperties {
+            response_topic: Some(response_topic.to_owned()),
+            correlation_data: Some(correlation.to_vec().into()),
+            ..PublishProperties::default()
+        };
         self.client.publish_with_properties(topic, QoS::AtLeastOnce, false, payload.into(), properties).unwrap();
     }
 
