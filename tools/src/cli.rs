@@ -35,6 +35,7 @@ enum Verb {
     Bench(verbs::bench::BenchArgs),
     Models(verbs::models::ModelsArgs),
     Doctor(verbs::doctor::DoctorArgs),
+    World(verbs::world::WorldArgs),
 }
 
 /// How a verb ended that did not fail.
@@ -87,6 +88,7 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Bench(args) => verbs::bench::run(&args),
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Doctor(args) => verbs::doctor::run(&args),
+        Verb::World(args) => verbs::world::run(&args),
     }
 }
 

@@ -31,3 +31,4 @@ mod sorter;
 pub mod split;
 pub mod unit_vector;
 pub mod verbs;
+pub mod world;

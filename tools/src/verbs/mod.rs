@@ -12,3 +12,4 @@ pub mod models;
 pub mod outbox;
 pub mod search;
 pub mod verify;
+pub mod world;

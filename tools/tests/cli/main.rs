@@ -20,3 +20,4 @@ mod partition;
 mod pictures;
 mod resuming;
 mod search;
+mod world;

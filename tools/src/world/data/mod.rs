@@ -1,0 +1,7 @@
+//! Pictures, poses and arrays on the disk.
+
+pub mod arrays;
+pub mod draw;
+pub mod folder;
+pub mod pairs;
+pub mod table;
