@@ -46,10 +46,7 @@ impl Globe {
 
     /// The position of a point of the world.
     pub fn degrees(&self, at: Point) -> Degrees {
-        Degrees {
-            lat: self.origin.lat + at.y / self.metres_per_lat,
-            lon: self.origin.lon + at.x / self.metres_per_lon,
-        }
+        Degrees { lat: self.origin.lat + at.y / self.metres_per_lat, lon: self.origin.lon + at.x / self.metres_per_lon }
     }
 
     /// The point of the world at a position.

@@ -186,9 +186,8 @@ pub fn segment_distance(at: Point, from: Point, to: Point) -> f64 {
 
 /// Whether a point lies in a polygon (even-odd rule).
 pub fn inside(polygon: &[Point], at: Point) -> bool {
-    let crosses = |(a, b): (Point, Point)| {
-        (a.y > at.y) != (b.y > at.y) && at.x < a.x + (b.x - a.x) * (at.y - a.y) / (b.y - a.y)
-    };
+    let crosses =
+        |(a, b): (Point, Point)| (a.y > at.y) != (b.y > at.y) && at.x < a.x + (b.x - a.x) * (at.y - a.y) / (b.y - a.y);
     edges(polygon).filter(|edge| crosses(*edge)).count() % 2 == 1
 }
 

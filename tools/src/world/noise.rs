@@ -61,7 +61,8 @@ fn smoothed(values: &[i32], reach: usize) -> Vec<i32> {
             };
             now.get(moved).copied().unwrap_or_default()
         };
-        now = (0..now.len()).map(|index| (0..=2 * reach).map(|offset| at(index, offset)).sum::<i32>() / width).collect();
+        now =
+            (0..now.len()).map(|index| (0..=2 * reach).map(|offset| at(index, offset)).sum::<i32>() / width).collect();
     }
     now
 }

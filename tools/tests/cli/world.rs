@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::common::{finish, command, names_in, npy, run};
+use crate::common::{command, finish, names_in, npy, run};
 
 /// Names and bytes of all files below a folder.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -110,12 +110,24 @@ fn tables_are_as_build_reads_them() {
         let shard = folder.path().join("out.shard");
         let roles = "reference,query,outside,border";
         let text = fs::read_to_string(&poses).unwrap();
-        let known: Vec<&str> = roles.split(',').filter(|role| text.contains(&format!(",{role},")) || text.contains(&format!(",{role}\n"))).collect();
+        let known: Vec<&str> = roles
+            .split(',')
+            .filter(|role| text.contains(&format!(",{role},")) || text.contains(&format!(",{role}\n")))
+            .collect();
         let built = run(
             "build",
             &[
-                &"--vectors", &vectors, &"--poses", &poses, &"--space", &"s", &"--role", &known.join(","), &"--strict",
-                &"--out", &shard,
+                &"--vectors",
+                &vectors,
+                &"--poses",
+                &poses,
+                &"--space",
+                &"s",
+                &"--role",
+                &known.join(","),
+                &"--strict",
+                &"--out",
+                &shard,
             ],
         );
         built.expect(0);

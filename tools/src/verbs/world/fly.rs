@@ -17,12 +17,12 @@ use crate::world::town::World;
 use crate::world::view::flight::FlightPlan;
 use crate::world::view::weather::Unlike;
 
-/// Flies drones over a mapped square: nadir and oblique frames in other light than the map's, with their poses.
+/// Flies drones over a mapped square: frames, straight down or aslant, in other light than the map's, with poses.
 ///
 /// Columns of poses.csv beside file,lat,lon (the camera): view_lat,view_lon (the ground in the middle of the frame),
-/// rel_alt_m, agl_m, heading_deg, pitch_deg, roll_deg, hfov_deg, time, flight, season, kind (nadir, oblique), bad (dark,
-/// covered, over_exposed, blurred, frozen, or empty) and role: query; outside for frames of other ground and for bad
-/// ones; border for those on the edge of the map.
+/// rel_alt_m, agl_m, heading_deg, pitch_deg, roll_deg, hfov_deg, time, flight, season, kind (nadir, oblique), bad
+/// (dark, covered, over_exposed, blurred, frozen, or empty) and role: query; outside for frames of other ground and for
+/// bad ones; border for those on the edge of the map.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  geolocate world fly --seed 7 --flights 5 --frames 40 --out flights\n  \
     geolocate world fly --setting hard --seed 1001 --out hard/flights\n  \

@@ -122,11 +122,17 @@ pub(super) fn pictures(
         !is_there
     });
     let draw = |(_, shot): &(String, Shot), renderer: &mut Renderer| shot.jpeg(renderer);
-    draw::all(missing, threads, |_| world, draw, |(file, _), jpeg| {
-        folder.write(&format!("{IMAGES}/{file}"), &jpeg?)?;
-        drawn += 1;
-        progress.step();
-        anyhow::Ok(())
-    })?;
+    draw::all(
+        missing,
+        threads,
+        |_| world,
+        draw,
+        |(file, _), jpeg| {
+            folder.write(&format!("{IMAGES}/{file}"), &jpeg?)?;
+            drawn += 1;
+            progress.step();
+            anyhow::Ok(())
+        },
+    )?;
     Ok(drawn)
 }

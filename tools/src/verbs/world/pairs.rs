@@ -42,9 +42,9 @@ impl FromStr for Seeds {
 /// Writes pairs for training as NumPy arrays that can be mapped into memory.
 ///
 /// The folder gets map.npy and drone.npy, uint8 [count, px, px, 3] (red, green, blue); with --street also street.npy,
-/// uint8 [count, px, 2 px, 3], black where no road is near; and records.npy, float64 [count, 14]: seed, group, places of
-/// tile, drone and viewed ground in metres of their world, heading, height, pitch, season, place of the street view (or
-/// NaN). Row i of all arrays belongs together. Rows of a group lie in one region of one world. A row depends on its
+/// uint8 [count, px, 2 px, 3], black where no road is near; and records.npy, float64 [count, 14]: seed, group, places
+/// of tile, drone and viewed ground in metres of their world, heading, height, pitch, season, place of the street view
+/// (or NaN). Row i of all arrays belongs together. Rows of a group lie in one region of one world. A row depends on its
 /// number and the options alone, so that --first goes on where an earlier folder ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  geolocate world pairs --seeds 0..900 --count 20000 --out pairs\n  \
@@ -128,8 +128,7 @@ impl PairsArgs {
             rows: self.count,
         };
         let fields = FIELDS.len();
-        let records =
-            Shape { descr: "<f8", record: fields.to_string(), record_bytes: fields * 8, rows: self.count };
+        let records = Shape { descr: "<f8", record: fields.to_string(), record_bytes: fields * 8, rows: self.count };
         let mut shapes = vec![("map.npy", pictures(self.px, self.px)), ("drone.npy", pictures(self.px, self.px))];
         if let Some([columns, rows]) = plan.street {
             shapes.push(("street.npy", pictures(columns, rows)));

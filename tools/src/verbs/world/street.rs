@@ -121,16 +121,22 @@ pub(super) fn run(args: &StreetArgs, json: Option<&JsonTarget>) -> anyhow::Resul
         let progress = Progress::new("drawing", count);
         let mut rows = Vec::new();
         let draw = |number: &usize, renderer: &mut Renderer| draw_view(&folder, &plan, *number, renderer);
-        draw::all(0..count, args.out.threads(), |_| world, draw, |_, found| {
-            progress.step();
-            let (view, jpeg) = found.context("found no road in the square: expected a larger one")?;
-            if let Some(jpeg) = jpeg {
-                folder.write(&format!("{IMAGES}/{}", view.file()), &jpeg?)?;
-                drawn += 1;
-            }
-            rows.push(table::street_row(&globe, &view, mapped.seed));
-            anyhow::Ok(())
-        })?;
+        draw::all(
+            0..count,
+            args.out.threads(),
+            |_| world,
+            draw,
+            |_, found| {
+                progress.step();
+                let (view, jpeg) = found.context("found no road in the square: expected a larger one")?;
+                if let Some(jpeg) = jpeg {
+                    folder.write(&format!("{IMAGES}/{}", view.file()), &jpeg?)?;
+                    drawn += 1;
+                }
+                rows.push(table::street_row(&globe, &view, mapped.seed));
+                anyhow::Ok(())
+            },
+        )?;
         folder.write("poses.csv", &table::csv(&table::STREET_COLUMNS, &rows)?)?;
     }
     folder.finish()?;

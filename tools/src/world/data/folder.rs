@@ -35,8 +35,10 @@ pub enum Occupied {
 #[derive(Debug, Error)]
 pub enum FolderError {
     /// Something is in it.
-    #[error("{path}: expected an empty folder or none, found {found} (--resume goes on with a stopped run, --force \
-        removes what an earlier run left)")]
+    #[error(
+        "{path}: expected an empty folder or none, found {found} (--resume goes on with a stopped run, --force \
+        removes what an earlier run left)"
+    )]
     NotEmpty {
         /// The folder.
         path: PathBuf,

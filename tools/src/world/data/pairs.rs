@@ -1,7 +1,7 @@
 //! Pairs for training: a tile of the map and a view from a drone, from the street, of the same place.
 //!
-//! Records come in groups: the records of a group lie in one region of one world, so that those beside a record are hard
-//! negatives for it. A record follows from its number and the seeds alone.
+//! Records come in groups: the records of a group lie in one region of one world, so that those beside a record are
+//! hard negatives for it. A record follows from its number and the seeds alone.
 
 use super::super::geometry::{Bounds, Point, point};
 use super::super::palette::Season;
@@ -137,8 +137,7 @@ impl PairPlan {
     ) -> (Point, Option<Shot>) {
         let area = Area { size_m: self.tile_m, tile_m: self.tile_m, overlap: 0.5 };
         let (unlike, hfov_deg) = (Unlike::Any, 90.0);
-        let plan =
-            StreetPlan { seed, area, columns, rows, unlike, map_season, panorama: true, north: true, hfov_deg };
+        let plan = StreetPlan { seed, area, columns, rows, unlike, map_season, panorama: true, north: true, hfov_deg };
         let everywhere = Bounds::around(place, 1000.0);
         match plan.road_near(&World::new(seed), place, &everywhere, random) {
             Some(road) => {

@@ -13,14 +13,41 @@ pub const TILE_COLUMNS: [&str; 8] =
 
 /// Columns of frames.
 pub const FRAME_COLUMNS: [&str; 18] = [
-    "file", "lat", "lon", "rel_alt_m", "agl_m", "heading_deg", "pitch_deg", "roll_deg", "hfov_deg", "time", "role",
-    "flight", "bad", "view_lat", "view_lon", "season", "kind", "world_seed",
+    "file",
+    "lat",
+    "lon",
+    "rel_alt_m",
+    "agl_m",
+    "heading_deg",
+    "pitch_deg",
+    "roll_deg",
+    "hfov_deg",
+    "time",
+    "role",
+    "flight",
+    "bad",
+    "view_lat",
+    "view_lon",
+    "season",
+    "kind",
+    "world_seed",
 ];
 
 /// Columns of street-level views.
 pub const STREET_COLUMNS: [&str; 13] = [
-    "file", "lat", "lon", "agl_m", "heading_deg", "pitch_deg", "hfov_deg", "role", "positive", "semi_positives", "season",
-    "world_seed", "kind",
+    "file",
+    "lat",
+    "lon",
+    "agl_m",
+    "heading_deg",
+    "pitch_deg",
+    "hfov_deg",
+    "role",
+    "positive",
+    "semi_positives",
+    "season",
+    "world_seed",
+    "kind",
 ];
 
 /// Eight decimals of a degree are a millimetre.

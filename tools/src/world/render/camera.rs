@@ -66,11 +66,7 @@ fn sincos_deg(degrees: f64) -> (f64, f64) {
 
 /// Weighs two vectors.
 fn mix(a: Space, weight_a: f64, b: Space, weight_b: f64) -> Space {
-    [
-        a[0] * weight_a + b[0] * weight_b,
-        a[1] * weight_a + b[1] * weight_b,
-        a[2] * weight_a + b[2] * weight_b,
-    ]
+    [a[0] * weight_a + b[0] * weight_b, a[1] * weight_a + b[1] * weight_b, a[2] * weight_a + b[2] * weight_b]
 }
 
 impl Camera {
@@ -154,7 +150,8 @@ impl Camera {
         let [half_x, half_y] = self.middle();
         let deep = z.max(NEAR_M) + radius_m;
         // The ball's distance from the pyramid of sight is at least this along either axis.
-        (x.abs() - radius_m * 1.5) * self.focal < half_x * deep && (y.abs() - radius_m * 1.5) * self.focal < half_y * deep
+        (x.abs() - radius_m * 1.5) * self.focal < half_x * deep
+            && (y.abs() - radius_m * 1.5) * self.focal < half_y * deep
     }
 
     /// A point of the camera's space on the picture, in samples.

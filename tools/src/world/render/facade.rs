@@ -99,7 +99,8 @@ fn window_row(
         let middle = margin + (f64::from(number) + 0.5) * windows.every_m;
         let half = windows.size_m[0] * 0.5;
         // Some windows have their blinds down or reflect the sky.
-        let bits = (solid.style ^ row.wrapping_mul(0x9e37_79b9) ^ number.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0xc2b2_ae35);
+        let bits =
+            (solid.style ^ row.wrapping_mul(0x9e37_79b9) ^ number.wrapping_mul(0x85eb_ca6b)).wrapping_mul(0xc2b2_ae35);
         let tone = match bits >> 28 {
             0 | 1 => 120.0,
             2..=5 => 45.0,

@@ -111,8 +111,8 @@ impl Shader<'_> {
         // Farther off, fine grain averages out.
         let fade = (self.sharp_m / reach).min(1.0);
         let fine = noise.at(x * 1.9, y * 1.9);
-        let mid = noise.at(x * 0.31 + 17.0, y * 0.31);
-        let coarse = noise.at(x * 0.063, y * 0.063 + 91.0);
+        let mid = noise.between(x * 0.31 + 17.0, y * 0.31);
+        let coarse = noise.between(x * 0.063, y * 0.063 + 91.0);
         // Close by, the ground has grain of a few centimetres.
         let close = if reach < 14.0 { noise.at(x * 23.0, y * 23.0) * 0.12 } else { 0.0 };
         let mut factor = 1.0 + close + weights[0] * fine * fade + weights[1] * mid + weights[2] * coarse;
@@ -153,7 +153,8 @@ impl Shader<'_> {
         let overcast = self.conditions.overcast as f32;
         let deep = [96.0, 142.0, 204.0].map(|value: f32| value * (1.0 - overcast) + 196.0 * overcast);
         let (u, v) = (ray[0] / (slope + 0.12), ray[1] / (slope + 0.12));
-        let clouds = self.scene.noise.between(u * 5.0 + 40.0, v * 5.0) * 0.6 + self.scene.noise.between(u * 21.0, v * 21.0) * 0.25;
+        let clouds = self.scene.noise.between(u * 5.0 + 40.0, v * 5.0) * 0.6
+            + self.scene.noise.between(u * 21.0, v * 21.0) * 0.25;
         let white = ((clouds + 0.5 * self.conditions.cloud as f32 - 0.1) * 1.6).clamp(0.0, 0.85);
         let mut colour = [0.0; 3];
         for ((value, haze), deep) in colour.iter_mut().zip(haze).zip(deep) {

@@ -1,14 +1,14 @@
 //! Lens and sensor: blur, vignette, exposure, white balance, noise, and what goes wrong.
 
 use super::super::view::conditions::{Bad, Conditions};
-use super::camera::Camera;
 use crate::bench::random::Random;
 
 const NOISE: u64 = 0x7365_6e73;
 
-/// A picture in the light of noon as the sensor gives it.
-pub(super) fn expose(pixels: Vec<u8>, camera: &Camera, conditions: &Conditions) -> Vec<u8> {
-    let (columns, rows) = (camera.columns(), camera.rows());
+/// A picture of this many pixels per row as lens and sensor give it.
+pub fn expose(pixels: Vec<u8>, columns: usize, conditions: &Conditions) -> Vec<u8> {
+    let columns = columns.max(1);
+    let rows = pixels.len() / (columns * 3);
     let mut pixels = blurred(pixels, columns, rows, conditions);
     let curves = curves(conditions);
     let mut random = Random::of(&[NOISE, conditions.moment]);

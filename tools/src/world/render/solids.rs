@@ -250,12 +250,7 @@ fn drum(pen: &mut Pen<'_>, solid: &Solid, rise_m: f64) {
     let tip = above(solid.frame.origin, solid.eave_m + rise_m);
     for (a, b) in super::super::geometry::edges(&ring) {
         let out = (b - a).unit().left() * -1.0;
-        let wall = [
-            above(a, solid.base_m),
-            above(b, solid.base_m),
-            above(b, solid.eave_m),
-            above(a, solid.eave_m),
-        ];
+        let wall = [above(a, solid.base_m), above(b, solid.base_m), above(b, solid.eave_m), above(a, solid.eave_m)];
         pen.face(&wall, [out.x, out.y, 0.0], solid.wall);
         let (from, to) = (above(a, solid.eave_m), above(b, solid.eave_m));
         let normal = cross(minus(to, from), minus(tip, from));

@@ -91,18 +91,7 @@ impl Brush<'_> {
     pub(super) fn put(&mut self, frame: Frame, size: [f64; 2], from_to_m: [f64; 2], paints: [Paint; 2]) {
         let ([half_u, half_v], [base_m, eave_m], [wall, roof_paint]) = (size.map(|side| side * 0.5), from_to_m, paints);
         let (roof, facade, style) = (Roof::Flat, Facade::Blank, self.style());
-        self.chunk.solids.push(Solid {
-            frame,
-            half_u,
-            half_v,
-            base_m,
-            eave_m,
-            roof,
-            wall,
-            roof_paint,
-            facade,
-            style,
-        });
+        self.chunk.solids.push(Solid { frame, half_u, half_v, base_m, eave_m, roof, wall, roof_paint, facade, style });
     }
 
     /// Plants a tree of about this radius if there is room.

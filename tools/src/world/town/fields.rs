@@ -47,8 +47,7 @@ fn hedgerow(brush: &mut Brush<'_>, room: &Room) {
         while u < half {
             if brush.chance(density) {
                 let spot = side.at(u, brush.between(-1.2, 1.2));
-                let (radius, kind) =
-                    if brush.chance(0.4) { (1.2, TreeKind::Bush) } else { (2.6, TreeKind::Broadleaf) };
+                let (radius, kind) = if brush.chance(0.4) { (1.2, TreeKind::Bush) } else { (2.6, TreeKind::Broadleaf) };
                 brush.plant(spot, radius, kind);
             }
             u += 4.4;
@@ -93,16 +92,16 @@ pub(super) fn forest(brush: &mut Brush<'_>, room: &Room) {
         (at, brush.between(10.0, 24.0))
     });
     let conifers = brush.pick(&[0.05, 0.3, 0.85], 0.3);
-    let step = 6.2;
+    let step = 5.1;
     let mut v = room.v[0];
     while v < room.v[1] {
         let mut u = room.u[0];
         while u < room.u[1] {
-            let (du, dv) = (brush.between(0.0, step), brush.between(0.0, step));
+            let (du, dv) = (brush.between(-0.3, 1.3) * step, brush.between(-0.3, 1.3) * step);
             let at = brush.district.frame.at(u + du, v + dv);
             let cleared = clearing.is_some_and(|(middle, radius)| (at - middle).length() < radius);
             if !cleared && brush.chance(0.93) {
-                let (radius, kind) = (brush.between(2.0, 4.0), brush.tree_kind(conifers));
+                let (radius, kind) = (brush.between(2.2, 4.4), brush.tree_kind(conifers));
                 brush.plant(at, if kind == TreeKind::Conifer { radius * 0.7 } else { radius }, kind);
             }
             u += step;

@@ -121,10 +121,13 @@ fn house(brush: &mut Brush<'_>, lot: &Lot, model: &Model) {
         brush.raise(garage, &building);
     }
     let terrace = mid + deep * 0.5;
-    brush.lay(Layer::Yard, toned(Material::Paving, 4.0), &lot.frame, [shift - 2.6, shift + 2.4], [
-        terrace,
-        terrace + 3.0,
-    ]);
+    brush.lay(
+        Layer::Yard,
+        toned(Material::Paving, 4.0),
+        &lot.frame,
+        [shift - 2.6, shift + 2.4],
+        [terrace, terrace + 3.0],
+    );
 }
 
 fn garden(brush: &mut Brush<'_>, lot: &Lot, model: &Model) {
@@ -139,15 +142,28 @@ fn garden(brush: &mut Brush<'_>, lot: &Lot, model: &Model) {
         let (radius, kind) = (brush.between(1.1, 2.9), brush.tree_kind(0.18));
         brush.plant(lot.frame.at(u, v), radius, kind);
     }
-    let u = brush.between(-half + 2.0, half - 2.0);
+    feature(brush, lot, behind);
+    if brush.chance(0.35) {
+        let (u, v) = (brush.between(-half, half), brush.between(1.2, 3.0));
+        brush.plant(lot.frame.at(u, v), 1.3, TreeKind::Bush);
+    }
+}
+
+/// A pool, a shed or a bed behind a house.
+fn feature(brush: &mut Brush<'_>, lot: &Lot, behind: f64) {
+    let half = lot.width * 0.5 - 3.5;
+    let u = brush.between(-half, half);
     match brush.random.below(16) {
         0 => {
             let v = [behind, (behind + 4.0).min(lot.depth - 1.0)];
             brush.lay(Layer::Yard, plain(Material::Concrete), &lot.frame, [u - 4.0, u + 4.0], v);
-            brush.lay(Layer::YardDetail, plain(Material::Pool), &lot.frame, [u - 3.2, u + 3.2], [
-                v[0] + 0.7,
-                v[1] - 0.7,
-            ]);
+            brush.lay(
+                Layer::YardDetail,
+                plain(Material::Pool),
+                &lot.frame,
+                [u - 3.2, u + 3.2],
+                [v[0] + 0.7, v[1] - 0.7],
+            );
         }
         1..=4 => {
             let wood = toned(Material::RoofBrown, 5.0);
@@ -161,15 +177,14 @@ fn garden(brush: &mut Brush<'_>, lot: &Lot, model: &Model) {
             };
             brush.raise(lot.frame.moved(u, lot.depth - 2.4), &shed);
         }
-        5 | 6 => brush.lay(Layer::Yard, plain(Material::Soil), &lot.frame, [u - 2.0, u + 2.0], [
-            behind,
-            (behind + 5.0).min(lot.depth - 0.5),
-        ]),
+        5 | 6 => brush.lay(
+            Layer::Yard,
+            plain(Material::Soil),
+            &lot.frame,
+            [u - 2.0, u + 2.0],
+            [behind, (behind + 5.0).min(lot.depth - 0.5)],
+        ),
         _ => {}
-    }
-    if brush.chance(0.35) {
-        let (u, v) = (brush.between(-half, half), brush.between(1.2, 3.0));
-        brush.plant(lot.frame.at(u, v), 1.3, TreeKind::Bush);
     }
 }
 

@@ -46,12 +46,24 @@ fn school(brush: &mut Brush<'_>, middle: &Frame, half_u: f64, half_v: f64) {
     let wing = |size| Building { size, eave_m: 10.2, roof: Roof::Flat, wall, roof_paint, facade: Facade::Slab };
     brush.raise(middle.moved(0.0, half_v - 10.0), &wing([half_u * 1.6, 13.0]));
     brush.raise(middle.moved(half_u * 0.8 - 7.0, 0.0).turned(), &wing([half_v * 0.9, 13.0]));
-    brush.lay(Layer::Yard, plain(Material::Asphalt), middle, [-half_u * 0.7, half_u * 0.4], [-half_v * 0.5, half_v * 0.5]);
+    brush.lay(
+        Layer::Yard,
+        plain(Material::Asphalt),
+        middle,
+        [-half_u * 0.7, half_u * 0.4],
+        [-half_v * 0.5, half_v * 0.5],
+    );
     let white = plain(Material::Marking);
     for u in [-0.5, -0.1, 0.3] {
         brush.lay(Layer::YardDetail, white, middle, [u * half_u, u * half_u + 0.15], [-half_v * 0.3, half_v * 0.3]);
     }
-    brush.lay(Layer::Yard, plain(Material::Tartan), middle, [-half_u * 0.7, half_u * 0.4], [-half_v + 3.0, -half_v * 0.6]);
+    brush.lay(
+        Layer::Yard,
+        plain(Material::Tartan),
+        middle,
+        [-half_u * 0.7, half_u * 0.4],
+        [-half_v + 3.0, -half_v * 0.6],
+    );
 }
 
 fn tower(brush: &mut Brush<'_>, middle: &Frame) {

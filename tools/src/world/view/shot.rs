@@ -1,13 +1,15 @@
 //! One picture to be made: which way it is seen, and under what conditions.
 
 use super::super::geometry::Point;
-use super::super::render::Renderer;
 use super::super::render::camera::{Camera, Pose};
+use super::super::render::{Renderer, expose};
 use super::area::map_camera;
 use super::conditions::Conditions;
 
-/// Farthest that drones and street cameras see, in metres.
+/// Farthest that drones and narrow street cameras see, in metres.
 const RANGE_M: f64 = 420.0;
+/// Farthest that panoramas see, whose pixels are twice as coarse, in metres.
+const PANORAMA_RANGE_M: f64 = 300.0;
 /// Slices of which a panorama is made.
 const SLICES: usize = 8;
 
@@ -44,9 +46,7 @@ impl Shot {
     /// Red, green and blue of all pixels, row after row.
     pub fn pixels(&self, renderer: &mut Renderer) -> Vec<u8> {
         match self.sight {
-            Sight::Map { middle, side_m } => {
-                renderer.draw(&map_camera(middle, side_m, self.columns), &self.conditions)
-            }
+            Sight::Map { middle, side_m } => renderer.draw(&map_camera(middle, side_m, self.columns), &self.conditions),
             Sight::Camera(pose) => {
                 renderer.draw(&Camera::new(&pose, self.columns, self.rows, RANGE_M), &self.conditions)
             }
@@ -61,13 +61,15 @@ impl Shot {
         let mut lines: Vec<Vec<u8>> = vec![Vec::with_capacity(self.columns * 3); self.rows];
         for slice in 0..SLICES {
             let heading_deg = pose.heading_deg + (slice as f64 + 0.5) * turn - 180.0;
-            let camera = Camera::new(&Pose { heading_deg, hfov_deg: turn, ..*pose }, width, self.rows, RANGE_M);
-            let part = renderer.draw(&camera, &self.conditions);
+            let camera =
+                Camera::new(&Pose { heading_deg, hfov_deg: turn, ..*pose }, width, self.rows, PANORAMA_RANGE_M);
+            let part = renderer.light(&camera, &self.conditions);
             for (line, part) in lines.iter_mut().zip(part.chunks_exact(width * 3)) {
                 line.extend_from_slice(part);
             }
         }
-        lines.concat()
+        // There is one lens: blur, vignette and noise know no slices.
+        expose(lines.concat(), width * SLICES, &self.conditions)
     }
 
     /// The picture as a JPEG.
