@@ -76,7 +76,7 @@ fn a_folder_that_is_not_empty_is_refused() {
 fn values_out_of_range_are_usage_errors_that_name_the_option() {
     let folder = TempDir::new().unwrap();
     for (arguments, named) in [
-        ("tiles --seed -1", "seed"),
+        ("tiles --seed=-1", "seed"),
         ("tiles --seed 99999999999", "seed"),
         ("tiles --size-m 100", "--seed"),
         ("tiles --seed 1 --size-m 1e9", "size-m"),
