@@ -63,7 +63,8 @@ fn check(config: &Path) -> anyhow::Result<()> {
 
 /// The journal stamps lines itself; elsewhere each gets its time.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("GEOLOCATED_LOG").unwrap_or_else(|_| EnvFilter::new("info,tract=warn"));
+    let filter =
+        EnvFilter::try_from_env("GEOLOCATED_LOG").unwrap_or_else(|_| EnvFilter::new("info,tract=warn,ort=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     if std::env::var_os("JOURNAL_STREAM").is_some() {

@@ -22,6 +22,7 @@ pub mod poses;
 pub mod progress;
 pub mod report;
 pub mod require;
+pub mod runtime_args;
 pub mod search_args;
 pub mod section_purpose;
 pub mod split;

@@ -1,7 +1,7 @@
 //! Resizing against Pillow, and shapes that no camera makes.
 
 use crate::support::fixture;
-use quantized_models::{Channels, DecodeLimits, EmbedError, Filter, Preprocess, Resize, RgbImage, decode};
+use quantized_models::{Channels, DecodeLimits, EmbedError, Filter, Margin, Preprocess, Resize, RgbImage, decode};
 
 fn picture(name: &str) -> RgbImage {
     decode(&fixture(name), &DecodeLimits::default()).unwrap()
@@ -10,7 +10,18 @@ fn picture(name: &str) -> RgbImage {
 /// Leaves the values at 0..=255, so that tests can compare pixels.
 fn plain(width: u32, height: u32, resize: Resize, filter: Filter) -> Preprocess {
     let std = [1.0 / 255.0; 3];
-    Preprocess { width, height, resize, filter, channels: Channels::Rgb, mean: [0.0; 3], std }
+    Preprocess {
+        width,
+        height,
+        resize,
+        shortest_side: None,
+        margin: Margin::Round,
+        filter,
+        channels: Channels::Rgb,
+        rescale: Preprocess::RESCALE,
+        mean: [0.0; 3],
+        std,
+    }
 }
 
 /// The largest difference between `input` (planes) and the pixels of `expected`.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use quantized_models::{DecodeLimits, Encoder, RgbImage, decode, thumbnail};
+use quantized_models::{DecodeLimits, Encoder, RgbImage, View, decode, thumbnail};
 
 use super::args::{BuildArgs, Pictures};
 use super::rows::{Made, Rows};
@@ -34,7 +34,8 @@ pub(super) fn embed(
     let small = Thumbnails { wanted: args.pictures() == Pictures::Thumbnails };
     let work = |pose: &Pose| {
         let image = picture(folder, limits, pose)?;
-        let embedding = encoder.embed(&image).map_err(|error| refuse(pose, "not_embedded", error.to_string()))?;
+        let embedding =
+            encoder.embed(&image, View::Reference).map_err(|error| refuse(pose, "not_embedded", error.to_string()))?;
         Ok(Made { embedding: embedding.into_vec(), thumbnail: small.of(pose, &image)? })
     };
     ordered_map(rows.to_do().iter().copied(), threads(args), work, |made| {
