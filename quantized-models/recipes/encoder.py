@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geolocated_recipes import catalog, measure, pictures, randoms
+from geolocated_recipes import catalog, measure, parity, pictures, randoms
 from geolocated_recipes.checkpoint import Checkpoint
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.export import Export, Request
@@ -100,6 +100,15 @@ def bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def record(arguments: argparse.Namespace) -> int:
+    """What Hugging Face's processors make of pictures, for tests of other implementations."""
+    if arguments.out.exists():
+        raise RecipeError(f"{arguments.out}: expected nothing there")
+    parity.record(arguments.source, arguments.root, pictures.find(arguments.pictures, 1000), arguments.out)
+    print(f"{arguments.out}: written")
+    return 0
+
+
 def convert(arguments: argparse.Namespace) -> int:
     """pytorch_model.bin to model.safetensors, in place. Needs torch."""
     try:
@@ -112,7 +121,9 @@ def convert(arguments: argparse.Namespace) -> int:
         raise RecipeError(f"{target}: expected nothing there")
     # weights_only: tensors and plain containers; code in the file is refused, not run.
     tensors = torch.load(source, map_location="cpu", weights_only=True)
-    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, target, metadata={"format": "pt"})
+    save_file(
+        {name: tensor.clone().contiguous() for name, tensor in tensors.items()}, target, metadata={"format": "pt"}
+    )
     print(f"{target}: {len(tensors)} tensors")
     return 0
 
@@ -124,8 +135,14 @@ def parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("export", help=export.__doc__)
     verb.set_defaults(run=export)
-    verb.add_argument("--from", dest="source", type=Path, required=True, metavar="HF_FOLDER",
-                      help="config.json, preprocessor_config.json, model.safetensors")
+    verb.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="HF_FOLDER",
+        help="config.json, preprocessor_config.json, model.safetensors",
+    )
     verb.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="gets a folder NAME-VARIANT for each")
     verb.add_argument("--variants", default="fp32,int8", help=f"some of {','.join(VARIANTS)} (%(default)s)")
     verb.add_argument("--model", help="name in the catalog: licence and source come from there")
@@ -133,14 +150,32 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--name", help="name and space; that of HF_FOLDER where it is not said")
     verb.add_argument("--licence", help="of weights that are not in the catalog, an SPDX expression")
     verb.add_argument("--origin", help="where weights come from that are not in the catalog")
-    verb.add_argument("--pictures", type=Path, nargs="*", default=[], metavar="PATH",
-                      help="pictures or folders of them, that quantized variants are measured on")
+    verb.add_argument(
+        "--pictures",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="PATH",
+        help="pictures or folders of them, that quantized variants are measured on",
+    )
     verb.add_argument("--most-pictures", type=int, default=400, help="measure on at most so many (%(default)s)")
-    verb.add_argument("--positions", type=Path, nargs="*", default=[], metavar="CSV",
-                      help="file,lat,lon of the pictures: Recall@K by position; else by fp32's nearest neighbour")
+    verb.add_argument(
+        "--positions",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="CSV",
+        help="file,lat,lon of the pictures: Recall@K by position; else by fp32's nearest neighbour",
+    )
     verb.add_argument("--metres", type=float, default=25.0, help="what counts as found (%(default)s)")
-    verb.add_argument("--golden", type=Path, nargs="+", default=[PICTURES], metavar="PATH",
-                      help="pictures or folders of them; two become the goldens, the least alike (those beside the recipe)")
+    verb.add_argument(
+        "--golden",
+        type=Path,
+        nargs="+",
+        default=[PICTURES],
+        metavar="PATH",
+        help="pictures or folders of them; two become the goldens, the least alike (those beside the recipe)",
+    )
     verb.add_argument("--no-reference", action="store_true", help="go without the check against transformers")
     verb.add_argument("--report", type=Path, metavar="JSON", help="write figures there, too")
 
@@ -154,6 +189,13 @@ def parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=bench)
     verb.add_argument("folders", type=Path, nargs="+", metavar="MODEL_FOLDER")
     verb.add_argument("--rounds", type=int, default=20)
+
+    verb = verbs.add_parser("record", help=record.__doc__)
+    verb.set_defaults(run=record)
+    verb.add_argument("--from", dest="source", type=Path, required=True, metavar="HF_FOLDER")
+    verb.add_argument("--pictures", type=Path, nargs="+", required=True, metavar="PATH")
+    verb.add_argument("--root", type=Path, required=True, help="pictures are named relative to this folder")
+    verb.add_argument("--out", type=Path, required=True, metavar="FOLDER")
 
     verb = verbs.add_parser("convert", help=convert.__doc__)
     verb.set_defaults(run=convert)

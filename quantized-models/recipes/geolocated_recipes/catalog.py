@@ -38,7 +38,9 @@ def identify(found: dict, checkpoint: Checkpoint, revision: str | None) -> Ident
             raise RecipeError(f"{checkpoint.folder / name}: expected sha256 {stated[name]}, found {digest}")
     weights = ", ".join(f"{name} {digest}" for name, digest in digests)
     revision = revision or found.get("revision", "main")
-    return Identity(short_name(found["name"]), found["licence"], f"{found['repo']}, revision {revision}; sha256 {weights}")
+    return Identity(
+        short_name(found["name"]), found["licence"], f"{found['repo']}, revision {revision}; sha256 {weights}"
+    )
 
 
 def short_name(name: str) -> str:

@@ -100,7 +100,9 @@ class Checkpoint:
                         if found != expected:
                             raise RecipeError(f"{path}: {name}: expected shape {expected}, found {found}")
                         if part.get_dtype() not in DTYPES:
-                            raise RecipeError(f"{path}: {name}: expected {' or '.join(DTYPES)}, found {part.get_dtype()}")
+                            raise RecipeError(
+                                f"{path}: {name}: expected {' or '.join(DTYPES)}, found {part.get_dtype()}"
+                            )
             except SafetensorError as error:
                 raise RecipeError(f"{path}: expected safetensors, found {error}") from error
         return dimensions

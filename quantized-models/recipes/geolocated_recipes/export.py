@@ -144,7 +144,8 @@ class Export:
         if reason := self._below(variant, agreement):
             entry["refused"] = reason
             return reason
-        shares = is_fp32 or (agreement is not None and agreement.shares_space)
+        is_judged = agreement is not None and agreement.pictures >= LEAST_PICTURES
+        shares = is_fp32 or (is_judged and agreement.shares_space)
         entry["space"] = self.space if shares else self._own_space(variant, folder)
         paths, inputs = self.goldens
         vectors = [measure.embed(running, inputs[at]) for at in self.chosen]
@@ -159,7 +160,9 @@ class Export:
         if agreement is None or self.checkpoint.is_random:
             return None
         if not agreement.cosine_median >= variant.least_cosine:
-            return f"median cosine to fp32: expected at least {variant.least_cosine}, found {agreement.cosine_median:.5f}"
+            return (
+                f"median cosine to fp32: expected at least {variant.least_cosine}, found {agreement.cosine_median:.5f}"
+            )
         if not agreement.recall_lost <= variant.most_recall_lost:
             return f"Recall@K lost: expected at most {variant.most_recall_lost}, found {agreement.recall_lost:.4f}"
         return None

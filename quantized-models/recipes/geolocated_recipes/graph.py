@@ -183,7 +183,9 @@ class TowerGraph:
         tokens = self._norm(tokens, "post_layernorm")
         weights = np.split(self._tensor("head.attention.in_proj_weight"), 3)
         biases = np.split(self._tensor("head.attention.in_proj_bias"), 3)
-        probe = (self._tensor("head.probe").reshape(1, width) @ weights[0].T + biases[0]) * scale
+        # In float64, so that the rounded result is the same on every CPU.
+        probe = self._tensor("head.probe").reshape(1, width).astype(np.float64)
+        probe = ((probe @ weights[0].T.astype(np.float64) + biases[0]) * scale).astype(np.float32)
         queries = graph.constant("head.queries", probe.reshape(1, tower.heads, 1, tower.head_size))
         keys = graph.linear(tokens, weights[1], biases[1], "head.k_proj")
         values = graph.linear(tokens, weights[2], biases[2], "head.v_proj")

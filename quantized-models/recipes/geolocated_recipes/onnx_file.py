@@ -15,13 +15,19 @@ PAGE_BYTES, LINE_BYTES = 4096, 64
 LARGE_BYTES = 1 << 16
 
 
-def model(nodes: list, weights: dict[str, np.ndarray], ends: tuple[ValueInfoProto, ValueInfoProto], opset: int,
-          ir_version: int) -> ModelProto:
+def model(
+    nodes: list,
+    weights: dict[str, np.ndarray],
+    ends: tuple[ValueInfoProto, ValueInfoProto],
+    opset: int,
+    ir_version: int,
+) -> ModelProto:
     """A model with its weights inside."""
     tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "vision_tower", [ends[0]], [ends[1]], tensors)
-    return helper.make_model(graph, producer_name=PRODUCER, ir_version=ir_version,
-                             opset_imports=[helper.make_opsetid("", opset)])
+    return helper.make_model(
+        graph, producer_name=PRODUCER, ir_version=ir_version, opset_imports=[helper.make_opsetid("", opset)]
+    )
 
 
 def save(model: ModelProto, path: Path, data_name: str) -> list[Path]:

@@ -45,7 +45,9 @@ def positions(tables: list[Path]) -> dict[str, tuple[float, float]]:
         with table.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             if missing := {"file", "lat", "lon"} - set(rows.fieldnames or ()):
-                raise RecipeError(f"{table}: expected the columns file, lat, lon; missing: {', '.join(sorted(missing))}")
+                raise RecipeError(
+                    f"{table}: expected the columns file, lat, lon; missing: {', '.join(sorted(missing))}"
+                )
             for row in rows:
                 if row["lat"] and row["lon"]:
                     found[Path(row["file"]).name] = (float(row["lat"]), float(row["lon"]))

@@ -61,7 +61,9 @@ class Preprocess:
         sides = {"width": width, "height": height}
         width, height = (_side(sides, f"size.{key}", key) for key in sides)
         if shortest_side is not None and shortest_side < max(width, height):
-            raise _unexpected("size.shortest_edge", f"at least {max(width, height)}, the side of the crop", shortest_side)
+            raise _unexpected(
+                "size.shortest_edge", f"at least {max(width, height)}, the side of the crop", shortest_side
+            )
         shortest_side = None if shortest_side == width == height else shortest_side
         mean, std = (_triple(config, key) for key in ("image_mean", "image_std"))
         return Preprocess(width, height, resize, FILTERS[resample], mean, std, shortest_side)

@@ -31,7 +31,7 @@ SHAPES = {
 
 
 def write(shape: str, folder: Path, seed: int) -> None:
-    """A folder with `config.json`, `preprocessor_config.json` and `model.safetensors`; the same seed, the same bytes."""
+    """A folder with both configurations and `model.safetensors`; the same seed gives the same bytes."""
     if shape not in SHAPES:
         raise RecipeError(f"--shape: expected one of {', '.join(SHAPES)}, found {shape}")
     architecture, resample, projection, vision = SHAPES[shape]
@@ -56,12 +56,30 @@ def write(shape: str, folder: Path, seed: int) -> None:
 def _processor(architecture: str, resample: int, side: int) -> dict:
     square = {"height": side, "width": side}
     if architecture == "siglip":
-        return {"image_processor_type": "SiglipImageProcessor", "resample": resample, "size": square,
-                "do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
-                "image_mean": SIGLIP_MEAN, "image_std": SIGLIP_STD}
-    return {"image_processor_type": "CLIPImageProcessor", "resample": resample, "size": {"shortest_edge": side},
-            "do_resize": True, "do_center_crop": True, "crop_size": square, "do_rescale": True,
-            "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": CLIP_MEAN, "image_std": CLIP_STD}
+        return {
+            "image_processor_type": "SiglipImageProcessor",
+            "resample": resample,
+            "size": square,
+            "do_resize": True,
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": SIGLIP_MEAN,
+            "image_std": SIGLIP_STD,
+        }
+    return {
+        "image_processor_type": "CLIPImageProcessor",
+        "resample": resample,
+        "size": {"shortest_edge": side},
+        "do_resize": True,
+        "do_center_crop": True,
+        "crop_size": square,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
+    }
 
 
 def _values(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
