@@ -90,7 +90,7 @@ def test_the_kept_fixture_is_what_the_recipe_writes(narrow, tmp_path):
         "--out",
         tmp_path,
         "--variants",
-        "fp32,int8",
+        "fp32,int8-reduced",
         "--no-reference",
         "--golden",
         *pictures,
