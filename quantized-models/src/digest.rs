@@ -1,8 +1,6 @@
 //! Digests of files.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -31,7 +29,6 @@ pub(crate) fn of_reader(mut file: impl Read, mut progress: impl FnMut(u64)) -> i
         }
     }
 }
-
 
 fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()

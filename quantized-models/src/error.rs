@@ -359,6 +359,17 @@ pub enum LibraryError {
         /// What the system's loader said.
         reason: String,
     },
+    /// It would send reports to its maker.
+    #[error(
+        "{}: expected {variable}=1 in the environment: without it, ONNX Runtime may send reports about models and runs",
+        path.display()
+    )]
+    Telemetry {
+        /// The library.
+        path: PathBuf,
+        /// The variable that it heeds.
+        variable: &'static str,
+    },
     /// A process can load it only once.
     #[error(
         "{}: this process runs ONNX Runtime from {} already and cannot load another",

@@ -90,6 +90,10 @@ pub(crate) trait Graph: Send + Sync {
     /// The output for `input`, as many numbers as the product of the input shape; or what went wrong.
     fn run(&self, input: &[f32]) -> Result<Vec<f32>, String>;
 
+    /// Is called once, when the golden pictures were run: what their runs left behind is given back before, and kept
+    /// from run to run from then on.
+    fn checked(&self) {}
+
     /// What runs it.
     fn info(&self) -> &RuntimeInfo;
 }

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    geolocated::no_telemetry::ensure();
     geolocate::cli::main()
 }

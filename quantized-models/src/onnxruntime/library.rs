@@ -18,6 +18,8 @@ use crate::error::LibraryError;
 
 /// The variable that names the library, or a folder with it.
 const VARIABLE: &str = "GEOLOCATED_ONNXRUNTIME";
+/// Builds from 1.29 on send reports about models and runs to their maker unless this is set before they start.
+const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
 /// What the library is called; versions follow.
 const NAME: &str = "libonnxruntime.so";
 /// From this minor version on packed weights can be saved and mapped.
@@ -111,8 +113,8 @@ impl Library {
         if let Some(path) = setting.map(Path::to_path_buf).or_else(variable) {
             return Self::open(&file_at(&path)?);
         }
-        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
-        if let Some(path) = beside.as_deref().and_then(newest_in) {
+        let beside = beside(&std::env::current_exe().unwrap_or_default());
+        if let Some(path) = beside.iter().find_map(|folder| newest_in(folder)) {
             return Self::open(&path);
         }
         // Names without a folder are looked up by the system's loader.
@@ -123,8 +125,8 @@ impl Library {
                 found => return found,
             }
         }
-        let beside = beside.map(|folder| folder.display().to_string()).unwrap_or_default();
-        let looked = format!("in {VARIABLE}, in {beside} and where the system keeps libraries");
+        let beside: Vec<String> = beside.iter().map(|folder| folder.display().to_string()).collect();
+        let looked = format!("in {VARIABLE}, in {} and where the system keeps libraries", beside.join(", in "));
         Err(LibraryError::Missing { looked, least: least() })
     }
 
@@ -140,6 +142,10 @@ impl Library {
             }
             other => refused(other.to_string()),
         })?;
+        // Nothing is sent before an environment is made.
+        if std::env::var_os(NO_TELEMETRY.0).is_none_or(|value| value != NO_TELEMETRY.1) {
+            return Err(LibraryError::Telemetry { path: mapped_path(path), variable: NO_TELEMETRY.0 });
+        }
         let environment = catch_unwind(AssertUnwindSafe(|| {
             builder.with_name("geolocated").with_telemetry(false).build().map_err(|error| error.to_string())
         }));
@@ -155,6 +161,12 @@ impl Library {
 /// What `GEOLOCATED_ONNXRUNTIME` says.
 fn variable() -> Option<PathBuf> {
     std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Where it is looked for beside `program`: in its folder, and where `make install` puts it.
+fn beside(program: &Path) -> Vec<PathBuf> {
+    let folder = program.parent();
+    folder.map(|folder| vec![folder.to_path_buf(), folder.join("../lib/geolocated")]).unwrap_or_default()
 }
 
 /// The oldest version that `ort`, as it is built here, speaks to.

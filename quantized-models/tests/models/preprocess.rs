@@ -92,3 +92,27 @@ fn extreme_shapes_keep_their_colour() {
         }
     }
 }
+
+/// A picture whose red level is its column.
+fn columns(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| image::Rgb([x as u8, 0, 0]))
+}
+
+#[test]
+fn half_margins_are_rounded_as_the_manifest_says() {
+    // 3 columns are too many: 1.5 on each side.
+    for (margin, first) in [(Margin::Round, 2.0), (Margin::Floor, 1.0)] {
+        let preprocess = Preprocess { margin, ..plain(4, 4, Resize::Crop, Filter::Bilinear) };
+        let input = preprocess.apply(&columns(7, 4)).unwrap();
+        assert!((input[0] - first).abs() < 0.01, "{margin:?}: {}", input[0]);
+    }
+}
+
+#[test]
+fn the_shortest_side_may_be_longer_than_the_crop() {
+    // 8 x 8 stays as it is, and 4 x 4 are cut out of its middle.
+    let preprocess = Preprocess { shortest_side: Some(8), ..plain(4, 4, Resize::Crop, Filter::Bicubic) };
+    let input = preprocess.apply(&columns(8, 8)).unwrap();
+    let row: Vec<f32> = input[..4].iter().map(|level| level.round()).collect();
+    assert_eq!(row, [2.0, 3.0, 4.0, 5.0]);
+}
