@@ -2,9 +2,9 @@
 //!
 //! Two rooms: [`locate`] finds the place of a frame and knows nothing of the world outside; [`service`] brings frames in
 //! and answers out. [`assemble`] opens the files that a pipeline needs;
-//! [`no_telemetry`] keeps a library from reporting to its maker.
+//! [`environment`] sets what libraries read at their start.
 
 pub mod assemble;
+pub mod environment;
 pub mod locate;
-pub mod no_telemetry;
 pub mod service;

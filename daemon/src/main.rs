@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use geolocated::service::{Settings, run};
-use geolocated::{assemble, no_telemetry};
+use geolocated::{assemble, environment};
 use tracing_subscriber::EnvFilter;
 
 /// Answers on the device where a camera frame was taken, and publishes the answer over MQTT.
@@ -39,7 +39,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    no_telemetry::ensure();
+    environment::ensure(&[environment::NO_TELEMETRY, environment::TRIM_MEMORY]);
     let arguments = Arguments::parse();
     log_to_stderr();
     let done = match &arguments.verb {

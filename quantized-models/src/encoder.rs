@@ -167,15 +167,14 @@ impl Loading<'_> {
             folder::check(self.manifest)?;
         }
         self.verify(progress)?;
-        let goldens = Goldens::read(self.manifest)?;
         let mut failures = Vec::new();
         for kind in self.order() {
-            let error = match self.load_on((kind, Sums::Fast), &goldens, progress) {
+            let error = match self.load_on((kind, Sums::Fast), progress) {
                 Ok(encoder) => return Ok(encoder),
                 Err(error) if self.is_final(&error) => return Err(error),
                 Err(error) => error,
             };
-            if let Some(encoder) = self.load_exact(kind, &error, &goldens, progress) {
+            if let Some(encoder) = self.load_exact(kind, &error, progress) {
                 return Ok(encoder);
             }
             failures.push((kind, error));
@@ -209,18 +208,12 @@ impl Loading<'_> {
 
     /// A second attempt where a golden vector was missed on x86: without VNNI, products of 8-bit numbers are added up in
     /// 16 bits, which saturate, unless ONNX Runtime is told not to.
-    fn load_exact(
-        &self,
-        kind: RuntimeKind,
-        error: &LoadError,
-        goldens: &Goldens<'_>,
-        progress: &mut OnProgress<'_>,
-    ) -> Option<Encoder> {
+    fn load_exact(&self, kind: RuntimeKind, error: &LoadError, progress: &mut OnProgress<'_>) -> Option<Encoder> {
         let is_missed = matches!(error, LoadError::GoldenMissed { .. });
         if !(is_missed && kind == RuntimeKind::OnnxRuntime && cfg!(target_arch = "x86_64")) {
             return None;
         }
-        let encoder = self.load_on((kind, Sums::Exact), goldens, progress).ok()?;
+        let encoder = self.load_on((kind, Sums::Exact), progress).ok()?;
         tracing::warn!(
             model = self.manifest.name(), reason = %error,
             "sums of 8-bit products saturate on this CPU; a slower way is taken, in which they do not. A variant with \
@@ -285,12 +278,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    fn load_on(
-        &self,
-        way: (RuntimeKind, Sums),
-        goldens: &Goldens<'_>,
-        progress: &mut OnProgress<'_>,
-    ) -> Result<Encoder, LoadError> {
+    fn load_on(&self, way: (RuntimeKind, Sums), progress: &mut OnProgress<'_>) -> Result<Encoder, LoadError> {
         let manifest = self.manifest;
         let mut encoder = Encoder {
             name: manifest.name().to_owned(),
@@ -300,7 +288,7 @@ impl Loading<'_> {
             towers: self.towers(way, progress)?,
             least_cosine: 1.0,
         };
-        let cosines = goldens.check(&encoder, progress)?;
+        let cosines = Goldens::read(manifest)?.check(&encoder, progress)?;
         encoder.towers.reference.graph.checked();
         if let Some(query) = &encoder.towers.query {
             query.graph.checked();

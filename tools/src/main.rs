@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    geolocated::no_telemetry::ensure();
+    geolocated::environment::ensure(&[geolocated::environment::NO_TELEMETRY]);
     geolocate::cli::main()
 }

@@ -55,7 +55,7 @@ pub(crate) enum Packing {
 pub(crate) enum Sums {
     /// As fast as this CPU can; x86 without VNNI does it in 16 bits, which saturate.
     Fast,
-    /// Without saturating, on any x86.
+    /// In more bits, on any x86.
     Exact,
 }
 

@@ -1,7 +1,8 @@
 //! Manifests that say too little, too much, or the impossible.
 
 use quantized_models::{
-    ActivationKind, Channels, Filter, Manifest, ManifestError, Margin, Preprocess, Resize, RuntimeKind, View, WeightKind,
+    ActivationKind, Channels, Filter, Manifest, ManifestError, Margin, Preprocess, Resize, RuntimeKind, View,
+    WeightKind,
 };
 use std::path::Path;
 
@@ -277,7 +278,10 @@ fn what_cannot_be_is_refused_in_the_new_tables_too() {
     }
     let stretched = GOOD.replace("\"crop\"", "\"stretch\"\nshortest_side = 8");
     let message = load(&stretched).unwrap_err().to_string();
-    assert!(message.contains("preprocess.shortest_side: expected nothing unless resize = \"crop\", found 8"), "{message}");
+    assert!(
+        message.contains("preprocess.shortest_side: expected nothing unless resize = \"crop\", found 8"),
+        "{message}"
+    );
 }
 
 #[test]

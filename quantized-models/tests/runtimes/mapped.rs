@@ -76,6 +76,8 @@ impl Measured {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "mapped::child"])
             .env(MODEL, model.path())
+            // As the daemon starts itself.
+            .env("MALLOC_TRIM_THRESHOLD_", "131072")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
