@@ -5,6 +5,9 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+# The newest ONNX Runtime that was tested, which is what is fetched, and the oldest, which is only tested.
+ONNXRUNTIME_VERSION := 1.31.1
+ONNXRUNTIME_OLDEST := 1.19.0
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 # For `bench` and `peers`; `peers` needs about 23 GB below PEERS for a million rows.
@@ -17,19 +20,29 @@ UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/geolocated.service
 UNIT_FILES := lib/systemd/system/geolocated.service lib/sysusers.d/geolocated.conf lib/tmpfiles.d/geolocated.conf
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo lint fmt clippy deny docs shellcheck exposure audit aarch64 fuzz bench peers \
+.PHONY: help build onnxruntime test test-runtimes demo lint fmt clippy deny docs shellcheck exposure audit aarch64 fuzz bench peers \
 	golden install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-build: ## build the daemon and the tool (the default)
+build: ## build the daemon and the tool, and fetch ONNX Runtime's library beside them (the default)
 	cargo build --locked --release --workspace --bins
+	@$(MAKE) --no-print-directory onnxruntime || echo 'ONNX Runtime was NOT fetched: tract, built in, runs the models'
+
+onnxruntime: ## fetch ONNX Runtime's library from its wheel on PyPI, beside the binaries
+	@scripts/onnxruntime.sh $(ONNXRUNTIME_VERSION) "$(RELEASE)"
 
 test: ## install what is missing (mosquitto, a C compiler), then run all tests
 	scripts/prerequisites.sh
-	cargo build --locked --release --workspace --bins
+	$(MAKE) --no-print-directory build
 	cargo test --locked --release --workspace
+
+test-runtimes: ## run the tests of encoders on the oldest ONNX Runtime, and on the newest as an older CPU without VNNI
+	@scripts/onnxruntime.sh $(ONNXRUNTIME_OLDEST) "$(TARGET)/onnxruntime-oldest"
+	GEOLOCATED_ONNXRUNTIME="$(abspath $(TARGET))/onnxruntime-oldest" GEOLOCATED_REQUIRE_ONNXRUNTIME=1 \
+	  cargo test --locked --release --workspace --test runtimes
+	scripts/older-cpu.sh
 
 demo: ## PHOTOS=DIR MODEL=DIR [POSES=FILE]: locate held-out photos over MQTT, print each fix with its error
 	@test -n "$(PHOTOS)" -a -n "$(MODEL)" || { \
@@ -95,6 +108,10 @@ golden: ## write the kept file of the shard's format again; only for a new versi
 install: ## install what `make` built, below DESTDIR and PREFIX
 	install -D -m 755 "$(RELEASE)/geolocated" "$(DESTDIR)$(PREFIX)/bin/geolocated"
 	install -D -m 755 "$(RELEASE)/geolocate" "$(DESTDIR)$(PREFIX)/bin/geolocate"
+	@if [ -e "$(RELEASE)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)" ]; then \
+	  install -D -m 644 "$(RELEASE)/libonnxruntime.so.$(ONNXRUNTIME_VERSION)" \
+	    "$(DESTDIR)$(PREFIX)/lib/geolocated/libonnxruntime.so.$(ONNXRUNTIME_VERSION)"; \
+	else echo 'installed without ONNX Runtime: tract, built in, runs the models'; fi
 	install -d "$(DESTDIR)$(PREFIX)/lib/systemd/system"
 	sed 's#/usr/bin/#$(PREFIX)/bin/#' systemd/geolocated.service >"$(UNIT)"
 	chmod 644 "$(UNIT)"
@@ -104,4 +121,4 @@ install: ## install what `make` built, below DESTDIR and PREFIX
 
 uninstall: ## remove what `make install` installed; settings and state stay
 	rm -f $(foreach file,bin/geolocated bin/geolocate $(UNIT_FILES),"$(DESTDIR)$(PREFIX)/$(file)")
-	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/geolocated"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/geolocated" "$(DESTDIR)$(PREFIX)/lib/geolocated"

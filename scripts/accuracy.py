@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Prints the table of docs/accuracy.md: builds a shard of every real set, evaluates it, baselines beside it.
 
-    make && scripts/accuracy.py        # shared imagery: GEOLOCATED_SHARED, else ../shared
+    make && scripts/accuracy.py [onnxruntime|tract]    # shared imagery: GEOLOCATED_SHARED, else ../shared
 """
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
@@ -14,6 +15,8 @@ SHARED = pathlib.Path(os.environ.get("GEOLOCATED_SHARED", PROJECT.parent / "shar
 TOOL = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target")) / "release/geolocate"
 IMAGERY = SHARED / "imagery"
 MODELS = SHARED / "encoders/mobilenetv3_small_576"
+
+RUNTIME = ("--runtime", sys.argv[1]) if len(sys.argv) > 1 else ()
 
 # set, split, metres
 FLIGHTS = [
@@ -36,8 +39,8 @@ def tool(*arguments):
 
 def evaluate(title, model, references, queries, metres, folder):
     shard, report = folder / "a.shard", folder / "a.json"
-    tool("build", *references, "--encoder", MODELS / model, "--out", shard)
-    tool("evaluate", "--index", shard, *queries, "--encoder", MODELS / model, "--rerank", "off",
+    tool("build", *references, "--encoder", MODELS / model, *RUNTIME, "--out", shard)
+    tool("evaluate", "--index", shard, *queries, "--encoder", MODELS / model, *RUNTIME, "--rerank", "off",
          "--thresholds-m", metres, "--baseline", "colour,pixel,random", "--json", report)
     found, key = json.loads(report.read_text()), str(metres)
     recall, (low, high) = found["recall"], found["intervals"]["recall"]["1"][key]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use index_shards::{OpenError, ShardSet, VerifyError, verify};
-use quantized_models::{Encoder, LoadError, Manifest, ManifestError};
+use quantized_models::{Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress};
 use thiserror::Error;
 
 use crate::locate::{Pipeline, PipelineError, PipelineOptions, same_space};
@@ -44,27 +44,38 @@ pub enum AssembleError {
     Space(#[from] PipelineError),
 }
 
+/// Which encoder, and how it is to be loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct EncoderChoice<'a> {
+    /// Folder or manifest.
+    pub model: &'a Path,
+    /// Runtime, threads, where packed weights and stamps lie.
+    pub options: &'a LoadOptions,
+}
+
 /// Opens the pipeline that the daemon runs, and that `locate` and `evaluate` measure: verifies the digest of every
 /// shard that has no fresh stamp, loads the encoder with its golden check, and compares their spaces. What was verified
-/// is in `stamps` then; saving them is left to the caller.
+/// is in `stamps` then; saving them is left to the caller. `progress` is told how far the encoder has come: the first
+/// start on a device packs its weights.
 ///
 /// # Errors
 /// What is missing, damaged, or does not belong together, by name.
 pub fn assemble(
-    encoder: Option<&Path>,
+    encoder: Option<EncoderChoice<'_>>,
     shards: &[PathBuf],
     options: PipelineOptions,
     stamps: &mut Stamps,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Pipeline, AssembleError> {
-    let manifest = encoder.map(Manifest::load).transpose()?;
+    let manifest = encoder.map(|encoder| Manifest::load(encoder.model)).transpose()?;
     let shards = verified(shards, stamps)?;
     // Spaces are compared before the model is loaded: a mistake in the settings should not take seconds to show.
-    let loaded = match &manifest {
-        Some(manifest) => {
+    let loaded = match (&manifest, encoder) {
+        (Some(manifest), Some(encoder)) => {
             same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?;
-            Some(Encoder::load(manifest)?)
+            Some(Encoder::load_with(manifest, encoder.options, progress)?)
         }
-        None => None,
+        _ => None,
     };
     Ok(Pipeline::new(loaded, shards, options, true)?)
 }

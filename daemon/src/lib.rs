@@ -1,10 +1,12 @@
 //! `geolocated` answers on the device where a camera frame was taken, and publishes the answer over MQTT.
 //!
 //! Two rooms: [`locate`] finds the place of a frame and knows nothing of the world outside; [`service`] brings frames in
-//! and answers out. [`assemble`] opens the files that a pipeline needs.
+//! and answers out. [`assemble`] opens the files that a pipeline needs;
+//! [`environment`] sets what libraries read at their start.
 
 pub mod assemble;
 pub mod download;
+pub mod environment;
 pub mod locate;
 pub mod service;
 pub mod stamps;

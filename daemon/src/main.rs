@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use geolocated::assemble;
 use geolocated::service::{Settings, run};
+use geolocated::{assemble, environment};
 use tracing_subscriber::EnvFilter;
 
 /// Answers on the device where a camera frame was taken, and publishes the answer over MQTT.
@@ -39,6 +39,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    environment::ensure(&[environment::NO_TELEMETRY, environment::TRIM_MEMORY]);
     let arguments = Arguments::parse();
     log_to_stderr();
     let done = match &arguments.verb {
@@ -63,7 +64,8 @@ fn check(config: &Path) -> anyhow::Result<()> {
 
 /// The journal stamps lines itself; elsewhere each gets its time.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("GEOLOCATED_LOG").unwrap_or_else(|_| EnvFilter::new("info,tract=warn"));
+    let filter =
+        EnvFilter::try_from_env("GEOLOCATED_LOG").unwrap_or_else(|_| EnvFilter::new("info,tract=warn,ort=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let subscriber = subscriber.with_ansi(std::io::stderr().is_terminal());
     if std::env::var_os("JOURNAL_STREAM").is_some() {

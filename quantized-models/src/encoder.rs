@@ -1,12 +1,20 @@
 //! From a picture to its embedding.
 
-use crate::digest;
-use crate::error::{EmbedError, LoadError};
-use crate::golden;
-use crate::manifest::{Manifest, SpaceId};
-use crate::preprocess::Preprocess;
-use crate::tract::TractGraph;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use image::RgbImage;
+
+use crate::error::{EmbedError, LoadError};
+use crate::folder;
+use crate::golden::Goldens;
+use crate::manifest::{ByView, GraphSpec, Manifest, SpaceId, View};
+use crate::onnxruntime::{Library, OrtGraph, Packing, Sums};
+use crate::options::{LoadOptions, OnProgress, Progress, Provider, Step};
+use crate::preprocess::Preprocess;
+use crate::runtime::{Ends, Graph, RuntimeInfo, RuntimeKind};
+use crate::stamp::Stamps;
+use crate::tract::TractGraph;
 
 /// A picture as a vector of unit length.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,60 +34,75 @@ impl Embedding {
     }
 }
 
-/// A loaded model that turns pictures into embeddings. It can be shared between threads; one call runs on the calling
-/// thread alone.
+/// A loaded model that turns pictures into embeddings. It can be shared between threads: as many calls run at the same
+/// time as [`LoadOptions::sessions`] allows, further ones wait.
 pub struct Encoder {
     name: String,
     space: SpaceId,
     dimensions: usize,
     sha256: String,
-    preprocess: Preprocess,
-    graph: TractGraph,
+    towers: ByView<Tower>,
+    least_cosine: f32,
+}
+
+/// What pictures of one view go through.
+pub(crate) struct Tower {
+    pub(crate) preprocess: Preprocess,
+    pub(crate) graph: Arc<dyn Graph>,
 }
 
 impl Encoder {
-    /// Loads the graph of `manifest` and runs its golden pictures: the first, the others, the first again. A runtime
-    /// that misses a golden vector, or does not repeat its first answer exactly, is refused.
+    /// Loads the model of `manifest` and runs its golden pictures: the first, the others, the first again.
+    ///
+    /// Runtimes are tried in the order of the manifest, or only the one that `options` name. One whose library is not
+    /// there, that lacks an operator, misses a golden vector or does not repeat its first answer exactly is refused,
+    /// which is logged, and the next is tried.
     ///
     /// # Errors
-    /// [`LoadError`]: a file is not readable or has another digest, the runtime cannot run the graph, its inputs and
-    /// outputs are not those of the manifest, or a golden vector is not reproduced.
-    pub fn load(manifest: &Manifest) -> Result<Self, LoadError> {
-        let spec = manifest.graph();
-        let file = digest::read(&spec.file).map_err(|source| LoadError::Read {
-            model: manifest.name().to_owned(),
-            path: spec.file.clone(),
-            source,
-        })?;
-        if file.sha256 != spec.sha256 {
-            let (path, expected) = (spec.file.clone(), spec.sha256.clone());
-            return Err(LoadError::Digest { path, expected, found: file.sha256 });
-        }
-        let preprocess = manifest.preprocess().clone();
-        let input_shape = [1, 3, preprocess.height as usize, preprocess.width as usize];
-        let encoder = Self {
-            name: manifest.name().to_owned(),
-            space: manifest.space().clone(),
-            dimensions: manifest.dimensions(),
-            sha256: file.sha256,
-            graph: TractGraph::load(&file.bytes, spec, input_shape, manifest.dimensions())?,
-            preprocess,
-        };
-        let cosines = golden::check(&encoder, manifest)?;
-        tracing::info!(model = encoder.name, runtime = encoder.runtime(), ?cosines, "encoder loaded");
-        Ok(encoder)
+    /// [`LoadError`]: another user may write the model, a file is not readable or has another digest, the ends of the
+    /// graph are not those of the manifest, or no runtime is left. What `options` name themselves (runtime, library,
+    /// provider) is not replaced by anything else.
+    pub fn load(manifest: &Manifest, options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_with(manifest, options, &mut |_| ())
     }
 
-    /// The embedding of `image`: preprocessed, run through the graph, scaled to unit length.
+    /// The same, telling `progress` how far it has come.
+    ///
+    /// # Errors
+    /// As [`Encoder::load`].
+    pub fn load_with(
+        manifest: &Manifest,
+        options: &LoadOptions,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Self, LoadError> {
+        Loading { manifest, options, packing: Packing::Tried }.load(progress)
+    }
+
+    /// The same, and what makes later loads fast is there afterwards: packed weights under ONNX Runtime on the CPU,
+    /// whatever the size of the graph, engines under TensorRT.
+    ///
+    /// # Errors
+    /// As [`Encoder::load`]; also when weights cannot be packed.
+    pub fn prepare(
+        manifest: &Manifest,
+        options: &LoadOptions,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Self, LoadError> {
+        Loading { manifest, options, packing: Packing::Demanded }.load(progress)
+    }
+
+    /// The embedding of `image` as one of the index or as one whose place is asked for: preprocessed, run through the
+    /// graph, scaled to unit length.
     ///
     /// # Errors
     /// [`EmbedError`]: the picture has no pixels, the runtime failed, or the vector has no direction (zero, infinite,
     /// not a number).
-    pub fn embed(&self, image: &RgbImage) -> Result<Embedding, EmbedError> {
-        let input = self.preprocess.apply(image)?;
-        let vector = self.graph.run(&input).map_err(|reason| EmbedError::Runtime {
+    pub fn embed(&self, image: &RgbImage, view: View) -> Result<Embedding, EmbedError> {
+        let tower = self.towers.of(view);
+        let input = tower.preprocess.apply(image)?;
+        let vector = tower.graph.run(&input).map_err(|reason| EmbedError::Runtime {
             model: self.name.clone(),
-            runtime: self.runtime(),
+            runtime: tower.graph.info().label(),
             reason,
         })?;
         if vector.len() != self.dimensions {
@@ -108,16 +131,226 @@ impl Encoder {
         self.dimensions
     }
 
-    /// SHA-256 of the graph file, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the graph file for references, 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.sha256
     }
 
-    /// Name and version of the runtime, e.g. `tract-onnx 0.23.9`.
+    /// What runs the graph.
     #[must_use]
-    pub fn runtime(&self) -> &'static str {
-        TractGraph::RUNTIME
+    pub fn runtime(&self) -> &RuntimeInfo {
+        self.towers.reference.graph.info()
+    }
+
+    /// Smallest cosine of a golden picture to its expected vector, as measured at load.
+    #[must_use]
+    pub fn golden_cosine(&self) -> f32 {
+        self.least_cosine
+    }
+
+    pub(crate) fn tower(&self, view: View) -> &Tower {
+        self.towers.of(view)
+    }
+}
+
+/// The steps from a manifest to an encoder.
+struct Loading<'a> {
+    manifest: &'a Manifest,
+    options: &'a LoadOptions,
+    packing: Packing,
+}
+
+impl Loading<'_> {
+    fn load(&self, progress: &mut OnProgress<'_>) -> Result<Encoder, LoadError> {
+        if !self.options.trust_writable_folders {
+            folder::check(self.manifest)?;
+        }
+        self.verify(progress)?;
+        let mut failures = Vec::new();
+        for kind in self.order() {
+            let error = match self.load_on((kind, Sums::Fast), progress) {
+                Ok(encoder) => return Ok(encoder),
+                Err(error) if self.is_final(&error) => return Err(error),
+                Err(error) => error,
+            };
+            if let Some(encoder) = self.load_exact(kind, &error, progress) {
+                return Ok(encoder);
+            }
+            failures.push((kind, error));
+            self.say(failures.last());
+        }
+        Err(self.none_left(failures))
+    }
+
+    /// The runtimes to try. What only ONNX Runtime has is not asked of another.
+    fn order(&self) -> Vec<RuntimeKind> {
+        let needs_gpu = self.options.providers.iter().any(|provider| *provider != Provider::Cpu);
+        match self.options.runtime {
+            Some(kind) => vec![kind],
+            None if needs_gpu => vec![RuntimeKind::OnnxRuntime],
+            None => self.manifest.runtimes().to_vec(),
+        }
+    }
+
+    /// Whether another runtime would make no difference, or was not meant to be tried.
+    fn is_final(&self, error: &LoadError) -> bool {
+        match error {
+            LoadError::Library(_) => Library::is_named(self.options.onnxruntime.as_deref()),
+            LoadError::Operators { .. }
+            | LoadError::Graph { .. }
+            | LoadError::GoldenMissed { .. }
+            | LoadError::GoldenEmbed { .. }
+            | LoadError::NotRepeatable { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// A second attempt where a golden vector was missed on x86: without VNNI, products of 8-bit numbers are added up in
+    /// 16 bits, which saturate, unless ONNX Runtime is told not to.
+    fn load_exact(&self, kind: RuntimeKind, error: &LoadError, progress: &mut OnProgress<'_>) -> Option<Encoder> {
+        let is_missed = matches!(error, LoadError::GoldenMissed { .. });
+        if !(is_missed && kind == RuntimeKind::OnnxRuntime && cfg!(target_arch = "x86_64")) {
+            return None;
+        }
+        let encoder = self.load_on((kind, Sums::Exact), progress).ok()?;
+        tracing::warn!(
+            model = self.manifest.name(), reason = %error,
+            "sums of 8-bit products saturate on this CPU; a slower way is taken, in which they do not. A variant with \
+             reduce_range needs none"
+        );
+        Some(encoder)
+    }
+
+    /// A library that is not installed is a choice; anything else deserves a look.
+    fn say(&self, failure: Option<&(RuntimeKind, LoadError)>) {
+        let model = self.manifest.name();
+        match failure {
+            Some((runtime, reason @ LoadError::Library(_))) => {
+                tracing::info!(model, %runtime, %reason, "a runtime is not there; the next is tried");
+            }
+            Some((runtime, reason)) => {
+                tracing::warn!(model, %runtime, %reason, "a runtime cannot run the model; the next is tried");
+            }
+            None => {}
+        }
+    }
+
+    /// The one error there is, or all of them. A library that is not there is no news beside another error.
+    fn none_left(&self, mut failures: Vec<(RuntimeKind, LoadError)>) -> LoadError {
+        if failures.len() > 1 {
+            let is_missing = |error: &LoadError| matches!(error, LoadError::Library(_));
+            let others = failures.iter().filter(|(_, error)| !is_missing(error)).count();
+            if others == 1 {
+                failures.retain(|(_, error)| !is_missing(error));
+            }
+        }
+        let mut all = String::new();
+        for (at, (kind, error)) in failures.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(all, "{}{kind}: {error}", if at == 0 { "" } else { "; " });
+        }
+        match failures.pop() {
+            Some((_, error)) if failures.is_empty() => error,
+            _ => LoadError::NoRuntime { model: self.manifest.name().to_owned(), failures: all },
+        }
+    }
+
+    /// Compares the digest of every file with the manifest.
+    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<(), LoadError> {
+        let stamps = Stamps::new(self.options.stamps.as_deref());
+        let files = self.manifest.files();
+        let length = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let total = files.iter().map(|file| length(&file.path)).sum();
+        let mut done = 0;
+        for file in files {
+            let known = stamps.sha256(&file.path, |bytes| {
+                done += bytes;
+                progress(Progress { step: Step::Hashing, done, total });
+            });
+            let (model, path) = (self.manifest.name().to_owned(), file.path.clone());
+            let found = known.map_err(|source| LoadError::Read { model, path, source })?.sha256;
+            if found != file.sha256 {
+                let (path, expected) = (file.path.clone(), file.sha256.clone());
+                return Err(LoadError::Digest { path, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn load_on(&self, way: (RuntimeKind, Sums), progress: &mut OnProgress<'_>) -> Result<Encoder, LoadError> {
+        let manifest = self.manifest;
+        let mut encoder = Encoder {
+            name: manifest.name().to_owned(),
+            space: manifest.space().clone(),
+            dimensions: manifest.dimensions(),
+            sha256: manifest.graph_sha256().to_owned(),
+            towers: self.towers(way, progress)?,
+            least_cosine: 1.0,
+        };
+        let cosines = Goldens::read(manifest)?.check(&encoder, progress)?;
+        encoder.towers.reference.graph.checked();
+        if let Some(query) = &encoder.towers.query {
+            query.graph.checked();
+        }
+        encoder.least_cosine = cosines.iter().copied().fold(1.0, f32::min);
+        let info = encoder.runtime();
+        let (runtime, threads, weights) = (info.label(), info.threads, info.weights);
+        tracing::info!(model = encoder.name, runtime, threads, ?weights, ?cosines, "encoder loaded");
+        Ok(encoder)
+    }
+
+    /// A tower per view; one graph for both where only the preprocessing differs.
+    fn towers(&self, way: (RuntimeKind, Sums), progress: &mut OnProgress<'_>) -> Result<ByView<Tower>, LoadError> {
+        let graphs = self.manifest.graphs();
+        let preprocess_of = |view| self.manifest.preprocess_of(view).clone();
+        let preprocess = preprocess_of(View::Reference);
+        let graph = self.graph(way, &graphs.reference, &preprocess, progress)?;
+        let query = match &graphs.query {
+            Some(spec) => {
+                let preprocess = preprocess_of(View::Query);
+                Some(Tower { graph: self.graph(way, spec, &preprocess, progress)?, preprocess })
+            }
+            None if !self.manifest.is_asymmetric() => None,
+            None => {
+                let preprocess = preprocess_of(View::Query);
+                let graph = if (preprocess.width, preprocess.height) == self.size() {
+                    Arc::clone(&graph)
+                } else {
+                    self.graph(way, &graphs.reference, &preprocess, progress)?
+                };
+                Some(Tower { graph, preprocess })
+            }
+        };
+        Ok(ByView { reference: Tower { preprocess, graph }, query })
+    }
+
+    /// Width and height of the input for references.
+    fn size(&self) -> (u32, u32) {
+        let preprocess = self.manifest.preprocess();
+        (preprocess.width, preprocess.height)
+    }
+
+    fn graph(
+        &self,
+        (kind, sums): (RuntimeKind, Sums),
+        spec: &GraphSpec,
+        preprocess: &Preprocess,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Arc<dyn Graph>, LoadError> {
+        let ends = Ends {
+            input: &spec.input,
+            input_shape: [1, 3, preprocess.height as usize, preprocess.width as usize],
+            output: &spec.output,
+            dimensions: self.manifest.dimensions(),
+        };
+        let folder = self.manifest.folder();
+        Ok(match kind {
+            RuntimeKind::OnnxRuntime => {
+                Arc::new(OrtGraph::load(spec, &ends, folder, self.options, (self.packing, sums), progress)?)
+            }
+            RuntimeKind::Tract => Arc::new(TractGraph::load(spec, &ends)?),
+        })
     }
 }
 

@@ -146,15 +146,89 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
-    /// The graph file is not the one that the manifest describes.
+    /// A graph, or a file of its external data, is not the one that the manifest describes.
     #[error("{}: expected sha256 {expected}, found {found}", path.display())]
     Digest {
-        /// The graph file.
+        /// The file.
         path: PathBuf,
-        /// `graph.sha256` of the manifest.
+        /// Its digest in the manifest.
         expected: String,
         /// Digest of the file.
         found: String,
+    },
+    /// Another user may write the model.
+    #[error(
+        "{}: expected files that only their owner or root may write, found {found}: a graph is a program; change owner \
+         and permissions, or set models.trust_writable_folders (GEOLOCATED_TRUST_WRITABLE_MODELS=1 for the tool)",
+        path.display()
+    )]
+    WritableByOthers {
+        /// The folder or file.
+        path: PathBuf,
+        /// Who may write it, and why.
+        found: String,
+    },
+    /// The graph names external data that its manifest does not.
+    #[error(
+        "{}: its weights lie in {data:?} too: expected a table [[graph.data]] with that file and its digest, found {found}",
+        path.display()
+    )]
+    DataNotListed {
+        /// The graph file.
+        path: PathBuf,
+        /// The file, as the graph names it.
+        data: String,
+        /// The files that the manifest lists.
+        found: String,
+    },
+    /// The graph names external data outside its folder.
+    #[error("{}: expected external data inside the folder of the graph, found {data:?}", path.display())]
+    DataOutside {
+        /// The graph file.
+        path: PathBuf,
+        /// The file, as the graph names it.
+        data: String,
+    },
+    /// The graph needs operators that the runtime does not have.
+    #[error("{}: {runtime} has no operator {operators}", path.display())]
+    Operators {
+        /// The graph file.
+        path: PathBuf,
+        /// Name and version of the runtime.
+        runtime: String,
+        /// Names of the operators, with their domains where they are not ONNX's.
+        operators: String,
+    },
+    /// ONNX Runtime's library cannot be used.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// What is to compute is not there.
+    #[error("{}: expected a library that computes with {provider}, found {found}", library.display())]
+    Provider {
+        /// Name of the provider in settings.
+        provider: &'static str,
+        /// ONNX Runtime's library.
+        library: PathBuf,
+        /// What it can compute with, or why it cannot with this.
+        found: String,
+    },
+    /// No runtime of the manifest's order can run the model.
+    #[error("model {model}: no runtime can run it: {failures}")]
+    NoRuntime {
+        /// Name of the model.
+        model: String,
+        /// Each runtime and why it cannot.
+        failures: String,
+    },
+    /// The weights could not be packed.
+    #[error("{}: cannot pack the weights of {}: {reason}", folder.display(), path.display())]
+    Pack {
+        /// The graph file.
+        path: PathBuf,
+        /// Where they should have gone.
+        folder: PathBuf,
+        /// What the system or the runtime said.
+        reason: String,
     },
     /// The runtime cannot run the graph.
     #[error("{}: {runtime} cannot {step}: {reason}", path.display())]
@@ -162,7 +236,7 @@ pub enum LoadError {
         /// The graph file.
         path: PathBuf,
         /// Name and version of the runtime.
-        runtime: &'static str,
+        runtime: String,
         /// What it was asked to do.
         step: &'static str,
         /// What it said.
@@ -227,7 +301,7 @@ pub enum LoadError {
         /// The vector file.
         path: PathBuf,
         /// Name and version of the runtime.
-        runtime: &'static str,
+        runtime: String,
         /// `min_cosine` of the manifest.
         expected: f32,
         /// Cosine between the golden vector and what the runtime gave.
@@ -242,9 +316,70 @@ pub enum LoadError {
         /// The picture.
         path: PathBuf,
         /// Name and version of the runtime.
-        runtime: &'static str,
+        runtime: String,
         /// Cosine between the two vectors.
         cosine: f32,
+    },
+}
+
+/// Why ONNX Runtime's library cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LibraryError {
+    /// There is none.
+    #[error(
+        "ONNX Runtime is not there: looked for libonnxruntime.so {looked}. Install it: `make onnxruntime` in a checkout, \
+         or unzip capi/libonnxruntime.so.* of `pip download --no-deps --only-binary=:all: onnxruntime`, and name the file \
+         in GEOLOCATED_ONNXRUNTIME or in models.onnxruntime; at least version {least}"
+    )]
+    Missing {
+        /// Where it was looked for.
+        looked: String,
+        /// The oldest version that will do.
+        least: String,
+    },
+    /// It is older than what this program can speak to.
+    #[error(
+        "{}: expected ONNX Runtime {least} or newer, found {found}. Install a newer one: `make onnxruntime` in a checkout, \
+         or `pip download --no-deps --only-binary=:all: onnxruntime`",
+        path.display()
+    )]
+    TooOld {
+        /// The library.
+        path: PathBuf,
+        /// The oldest version that will do.
+        least: String,
+        /// Its version.
+        found: String,
+    },
+    /// The file is no library, or of another kind.
+    #[error("{}: expected ONNX Runtime's library, found: {reason}", path.display())]
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What the system's loader said.
+        reason: String,
+    },
+    /// It would send reports to its maker.
+    #[error(
+        "{}: expected {variable}=1 in the environment: without it, ONNX Runtime may send reports about models and runs",
+        path.display()
+    )]
+    Telemetry {
+        /// The library.
+        path: PathBuf,
+        /// The variable that it heeds.
+        variable: &'static str,
+    },
+    /// A process can load it only once.
+    #[error(
+        "{}: this process runs ONNX Runtime from {} already and cannot load another",
+        path.display(), loaded.display()
+    )]
+    Another {
+        /// The library that is asked for.
+        path: PathBuf,
+        /// The one that is loaded.
+        loaded: PathBuf,
     },
 }
 
@@ -275,7 +410,7 @@ pub enum EmbedError {
         /// Name of the model.
         model: String,
         /// Name and version of the runtime.
-        runtime: &'static str,
+        runtime: String,
         /// What it said.
         reason: String,
     },

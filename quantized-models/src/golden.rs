@@ -1,12 +1,15 @@
 //! Whether a runtime computes what the model's author computed.
 
+use std::io;
+use std::path::Path;
+
+use image::RgbImage;
+
 use crate::decode::{DecodeLimits, decode};
 use crate::encoder::{Embedding, Encoder};
 use crate::error::LoadError;
-use crate::manifest::{GoldenSpec, Manifest};
-use image::RgbImage;
-use std::io;
-use std::path::Path;
+use crate::manifest::{GoldenSpec, Manifest, View};
+use crate::options::{OnProgress, Progress, Step};
 
 /// A golden picture with the vector that the model must give for it.
 struct Golden<'a> {
@@ -15,28 +18,44 @@ struct Golden<'a> {
     expected: Vec<f32>,
 }
 
-/// Runs every golden picture in order, then the first again. Returns the cosine of each to its expected vector.
-pub(crate) fn check(encoder: &Encoder, manifest: &Manifest) -> Result<Vec<f32>, LoadError> {
-    let goldens = manifest.goldens().iter().map(|spec| read(spec, manifest)).collect::<Result<Vec<_>, _>>()?;
-    check_unlike(&goldens)?;
-    let mut cosines = Vec::with_capacity(goldens.len());
-    let mut first = None;
-    for golden in &goldens {
-        let embedding = embed(encoder, golden)?;
-        let found = cosine(embedding.as_slice(), &golden.expected);
-        let expected = golden.spec.min_cosine;
-        let is_reproduced = found >= expected;
-        if !is_reproduced {
-            let path = golden.spec.embedding.clone();
-            return Err(LoadError::GoldenMissed { path, runtime: encoder.runtime(), expected, found });
+/// All golden pictures of a model.
+pub(crate) struct Goldens<'a> {
+    all: Vec<Golden<'a>>,
+}
+
+impl<'a> Goldens<'a> {
+    /// Reads pictures and vectors, and sees that no two of a view are alike.
+    pub(crate) fn read(manifest: &'a Manifest) -> Result<Self, LoadError> {
+        let all = manifest.goldens().iter().map(|spec| read(spec, manifest)).collect::<Result<Vec<_>, _>>()?;
+        check_unlike(&all)?;
+        Ok(Self { all })
+    }
+
+    /// Of each view, runs every golden picture in order, then the first again. Returns the cosine of each to its
+    /// expected vector.
+    pub(crate) fn check(&self, encoder: &Encoder, progress: &mut OnProgress<'_>) -> Result<Vec<f32>, LoadError> {
+        let mut cosines = Vec::with_capacity(self.all.len());
+        for view in [View::Reference, View::Query] {
+            let mut first = None;
+            for golden in self.all.iter().filter(|golden| golden.spec.view == view) {
+                progress(Progress { step: Step::Checking, done: cosines.len() as u64, total: self.all.len() as u64 });
+                let embedding = embed(encoder, golden)?;
+                let found = cosine(embedding.as_slice(), &golden.expected);
+                let expected = golden.spec.min_cosine;
+                let is_reproduced = found >= expected;
+                if !is_reproduced {
+                    let (path, runtime) = (golden.spec.embedding.clone(), encoder.runtime().label());
+                    return Err(LoadError::GoldenMissed { path, runtime, expected, found });
+                }
+                cosines.push(found);
+                first.get_or_insert((golden, embedding));
+            }
+            if let Some((golden, embedding)) = first {
+                check_repeats(encoder, golden, &embedding)?;
+            }
         }
-        cosines.push(found);
-        first.get_or_insert((golden, embedding));
+        Ok(cosines)
     }
-    if let Some((golden, embedding)) = first {
-        check_repeats(encoder, golden, &embedding)?;
-    }
-    Ok(cosines)
 }
 
 /// The same picture after other pictures gives the same vector, bit for bit.
@@ -46,18 +65,18 @@ fn check_repeats(encoder: &Encoder, golden: &Golden<'_>, before: &Embedding) -> 
         return Ok(());
     }
     let cosine = cosine(again.as_slice(), before.as_slice());
-    Err(LoadError::NotRepeatable { path: golden.spec.image.clone(), runtime: encoder.runtime(), cosine })
+    Err(LoadError::NotRepeatable { path: golden.spec.image.clone(), runtime: encoder.runtime().label(), cosine })
 }
 
 fn embed(encoder: &Encoder, golden: &Golden<'_>) -> Result<Embedding, LoadError> {
     let path = || golden.spec.image.clone();
-    encoder.embed(&golden.image).map_err(|source| LoadError::GoldenEmbed { path: path(), source })
+    encoder.embed(&golden.image, golden.spec.view).map_err(|source| LoadError::GoldenEmbed { path: path(), source })
 }
 
 /// No two expected vectors may be so alike that one answer would pass for both.
 fn check_unlike(goldens: &[Golden<'_>]) -> Result<(), LoadError> {
     for (at, first) in goldens.iter().enumerate() {
-        for second in goldens.iter().skip(at + 1) {
+        for second in goldens.iter().skip(at + 1).filter(|second| second.spec.view == first.spec.view) {
             let cosine = cosine(&first.expected, &second.expected);
             let limit = first.spec.min_cosine.min(second.spec.min_cosine);
             let is_unlike = cosine < limit;

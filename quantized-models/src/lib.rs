@@ -2,38 +2,50 @@
 //!
 //! A [`Manifest`] describes one model: its graph, its preprocessing, the space of its vectors and the golden pictures
 //! it must reproduce. [`decode`] turns encoded bytes (JPEG, PNG, WebP) into pixels under stated limits;
-//! [`ExifTags`] reads what the camera wrote beside them. An [`Encoder`] runs the model: preprocess, graph, unit length.
+//! [`ExifTags`] reads what the camera wrote beside them. An [`Encoder`] runs the model: preprocess, graph, unit length;
+//! [`LoadOptions`] say under which runtime, and where packed weights and stamps of verified files are kept.
 //!
 //! ```no_run
-//! use quantized_models::{DecodeLimits, Encoder, Manifest, decode};
+//! use quantized_models::{DecodeLimits, Encoder, LoadOptions, Manifest, View, decode};
 //!
-//! let manifest = Manifest::load("models/mobilenetv3-small-576".as_ref())?;
-//! let encoder = Encoder::load(&manifest)?;
+//! let manifest = Manifest::load("models/siglip-b16-224-int8".as_ref())?;
+//! let encoder = Encoder::load(&manifest, &LoadOptions::default())?;
 //! let image = decode(&std::fs::read("frame.jpg")?, &DecodeLimits::default())?;
-//! let embedding = encoder.embed(&image)?;
+//! let embedding = encoder.embed(&image, View::Query)?;
 //! assert_eq!(embedding.as_slice().len(), encoder.dimensions());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bench;
 mod decode;
 mod digest;
 mod encoder;
 mod error;
 mod exif;
+mod folder;
 mod golden;
 mod jpeg;
 mod jpeg_layout;
 mod manifest;
+mod onnxruntime;
+mod options;
+mod outline;
 mod png_webp;
 mod preprocess;
+mod runtime;
+mod stamp;
 mod thumbnail;
 mod tract;
 
+pub use crate::bench::{Memory, Timing, interleaved};
 pub use crate::decode::{DecodeLimits, decode, dimensions};
 pub use crate::encoder::{Embedding, Encoder};
-pub use crate::error::{DecodeError, EmbedError, LoadError, ManifestError, ThumbnailError};
+pub use crate::error::{DecodeError, EmbedError, LibraryError, LoadError, ManifestError, ThumbnailError};
 pub use crate::exif::{ExifPosition, ExifTags};
-pub use crate::manifest::{Manifest, SpaceId};
-pub use crate::preprocess::{Channels, Filter, Preprocess, Resize};
+pub use crate::manifest::{ActivationKind, FileSpec, Manifest, Quantization, SpaceId, View, WeightKind};
+pub use crate::options::{LoadOptions, OnProgress, PACK_FROM_BYTES, PackedIn, Progress, Provider, ProviderKind, Step};
+pub use crate::preprocess::{Channels, Filter, Margin, Preprocess, Resize};
+pub use crate::runtime::{RuntimeInfo, RuntimeKind, WeightsAt};
+pub use crate::stamp::{Known, Stamps};
 pub use crate::thumbnail::{THUMBNAIL_SIDE, thumbnail};
 pub use image::RgbImage;

@@ -15,7 +15,8 @@ use serde::Deserialize;
 pub enum Resize {
     /// Exactly to the target; the aspect is not kept.
     Stretch,
-    /// The picture covers the target with its aspect kept, then its centre is cut out.
+    /// The shortest side is brought to a length, or just so far that the picture covers the target, with the aspect
+    /// kept; then the centre is cut out.
     Crop,
 }
 
@@ -29,6 +30,17 @@ pub enum Filter {
     Bicubic,
     /// Lanczos, support 3.
     Lanczos,
+}
+
+/// How half of a margin that is no whole number of pixels becomes one, in [`Resize::Crop`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Margin {
+    /// To the nearest, half to even: torchvision's `CenterCrop`, and Hugging Face's processors that build on it.
+    #[default]
+    Round,
+    /// Down: Hugging Face's processors that build on NumPy.
+    Floor,
 }
 
 /// The order of the colour planes that the model takes.
@@ -50,11 +62,18 @@ pub struct Preprocess {
     pub height: u32,
     /// How the aspect is treated.
     pub resize: Resize,
+    /// For [`Resize::Crop`]: what the shortest side becomes before the crop, in pixels, at least both sides of the
+    /// target; `None` just covers it.
+    pub shortest_side: Option<u32>,
+    /// For [`Resize::Crop`]: how the margins become whole pixels.
+    pub margin: Margin,
     /// The resampling kernel.
     pub filter: Filter,
     /// Order of the planes.
     pub channels: Channels,
-    /// Subtracted from each plane after scaling to 0..=1, in the order of the planes. Finite.
+    /// What a level, 0..=255, is multiplied by before mean and deviation. Finite and above zero.
+    pub rescale: f32,
+    /// Subtracted from each plane after rescaling, in the order of the planes. Finite.
     pub mean: [f32; 3],
     /// Each plane is divided by this, in the order of the planes. Finite and above zero.
     pub std: [f32; 3],
@@ -70,8 +89,11 @@ struct SourceBox {
 }
 
 impl Preprocess {
+    /// The usual factor: levels become 0..=1.
+    pub const RESCALE: f32 = 1.0 / 255.0;
+
     /// The model's input for `image`: `3 * height * width` numbers, plane after plane, row after row (NCHW with N = 1),
-    /// each `(value / 255 - mean) / std`.
+    /// each `(level * rescale - mean) / std`.
     ///
     /// # Errors
     /// [`EmbedError::NoPixels`] for a picture without pixels.
@@ -84,7 +106,7 @@ impl Preprocess {
         };
         for ((plane, mean), std) in planes.into_iter().zip(self.mean).zip(self.std) {
             let values = resized.iter().skip(plane).step_by(3);
-            input.extend(values.map(|&value| (f32::from(value) / 255.0 - mean) / std));
+            input.extend(values.map(|&level| (f32::from(level) * self.rescale - mean) / std));
         }
         Ok(input)
     }
@@ -127,18 +149,25 @@ impl Preprocess {
         if self.resize == Resize::Stretch {
             return whole;
         }
-        let scale = (f64::from(self.width) / whole.width).max(f64::from(self.height) / whole.height);
-        let (left, box_width) = centre(whole.width, f64::from(self.width), scale);
-        let (top, box_height) = centre(whole.height, f64::from(self.height), scale);
+        let scale = match self.shortest_side {
+            Some(side) => f64::from(side) / whole.width.min(whole.height),
+            None => (f64::from(self.width) / whole.width).max(f64::from(self.height) / whole.height),
+        };
+        let (left, box_width) = self.centre(whole.width, f64::from(self.width), scale);
+        let (top, box_height) = self.centre(whole.height, f64::from(self.height), scale);
         SourceBox { left, top, width: box_width, height: box_height }
     }
-}
 
-/// Start and length, in source pixels, of the centre that becomes `target` pixels when `side` is scaled by `scale`.
-fn centre(side: f64, target: f64, scale: f64) -> (f64, f64) {
-    // The tolerance keeps a product such as 223.99999999999997 from losing a pixel.
-    let scaled = (side * scale + 1e-6).floor().max(target);
-    let margin = ((scaled - target) / 2.0).round_ties_even();
-    let per_pixel = side / scaled;
-    (margin * per_pixel, target * per_pixel)
+    /// Start and length, in source pixels, of the centre that becomes `target` pixels when `side` is scaled by `scale`.
+    fn centre(&self, side: f64, target: f64, scale: f64) -> (f64, f64) {
+        // The tolerance keeps a product such as 223.99999999999997 from losing a pixel.
+        let scaled = (side * scale + 1e-6).floor().max(target);
+        let half = (scaled - target) / 2.0;
+        let margin = match self.margin {
+            Margin::Round => half.round_ties_even(),
+            Margin::Floor => half.floor(),
+        };
+        let per_pixel = side / scaled;
+        (margin * per_pixel, target * per_pixel)
+    }
 }

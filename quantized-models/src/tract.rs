@@ -1,60 +1,71 @@
 //! Running a graph with tract, in this process and on the calling thread.
 
-use crate::error::LoadError;
-use crate::manifest::GraphSpec;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
+
+use crate::error::LoadError;
+use crate::manifest::GraphSpec;
+use crate::outline::{self, Operator, Outline};
+use crate::runtime::{Ends, Graph, RuntimeInfo, RuntimeKind, WeightsAt};
+
+/// Name and version of the runtime.
+const RUNTIME: &str = "tract-onnx 0.23.9";
 
 /// A graph with one picture as its input, optimised for this CPU. Shared between threads without locks: each run has
 /// its own state.
 pub(crate) struct TractGraph {
     plan: Arc<TypedRunnableModel>,
     input_shape: [usize; 4],
+    info: RuntimeInfo,
 }
 
 impl TractGraph {
-    /// Name and version of the runtime.
-    pub(crate) const RUNTIME: &str = "tract-onnx 0.23.9";
-
-    /// Parses ONNX bytes and checks that the graph has the ends that `spec` names: one float32 input that takes
-    /// `input_shape` (NCHW), and an output of `dimensions` float32 numbers.
-    pub(crate) fn load(
-        onnx: &[u8],
-        spec: &GraphSpec,
-        input_shape: [usize; 4],
-        dimensions: usize,
-    ) -> Result<Self, LoadError> {
+    /// Reads the graph of `spec`, whose files were verified, and checks that it has these ends: one float32 input that
+    /// takes the shape (NCHW), and an output of so many float32 numbers.
+    pub(crate) fn load(spec: &GraphSpec, ends: &Ends<'_>) -> Result<Self, LoadError> {
+        let loader = Loader { spec, ends };
         // A graph that is no valid network can trip assertions inside the runtime.
-        catch_unwind(AssertUnwindSafe(|| Loader { spec }.load(onnx, input_shape, dimensions)))
-            .unwrap_or_else(|_| Err(Loader { spec }.failed("load the graph", "it panicked on its content")))
+        catch_unwind(AssertUnwindSafe(|| loader.load()))
+            .unwrap_or_else(|_| Err(loader.failed("load the graph", "it panicked on its content")))
     }
+}
 
-    /// The output for one `input`, as many numbers as the product of the input shape.
-    pub(crate) fn run(&self, input: &[f32]) -> Result<Vec<f32>, String> {
+impl Graph for TractGraph {
+    fn run(&self, input: &[f32]) -> Result<Vec<f32>, String> {
         let outcome = || -> TractResult<Vec<f32>> {
             let input = Tensor::from_shape(&self.input_shape, input)?;
             let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
             let view = outputs.first().map(|output| output.to_plain_array_view::<f32>()).transpose()?;
             Ok(view.into_iter().flat_map(|view| view.iter().copied().collect::<Vec<f32>>()).collect())
         };
-        outcome().map_err(|error| format!("{error:#}"))
+        catch_unwind(AssertUnwindSafe(outcome))
+            .unwrap_or_else(|_| Err(TractError::msg("it panicked")))
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    fn info(&self) -> &RuntimeInfo {
+        &self.info
     }
 }
 
 /// The steps of loading; each error names the graph file.
 struct Loader<'a> {
     spec: &'a GraphSpec,
+    ends: &'a Ends<'a>,
 }
 
 impl Loader<'_> {
-    fn load(&self, onnx: &[u8], input_shape: [usize; 4], dimensions: usize) -> Result<TractGraph, LoadError> {
-        let mut reader = onnx;
-        let parsed = tract_onnx::onnx().model_for_read(&mut reader);
-        let mut model = parsed.map_err(|error| self.failed("read the graph", format!("{error:#}")))?;
-        self.check_input(&model, input_shape)?;
+    fn load(&self) -> Result<TractGraph, LoadError> {
+        let proto = self.read()?;
+        let mut model = self.translate(&proto)?;
+        drop(proto);
+        self.check_input(&model)?;
         self.select_output(&mut model)?;
+        let input_shape = self.ends.input_shape;
         let concrete = InferenceFact::dt_shape(f32::datum_type(), input_shape);
         let plan = model
             .with_input_fact(0, concrete)
@@ -65,15 +76,53 @@ impl Loader<'_> {
             })
             .map_err(|error| self.failed("optimise the graph", format!("{error:#}")));
         let (plan, output) = plan?;
-        self.check_output(&output, dimensions)?;
-        Ok(TractGraph { plan, input_shape })
+        self.check_output(&output)?;
+        let info = RuntimeInfo {
+            kind: RuntimeKind::Tract,
+            name: RUNTIME.to_owned(),
+            providers: vec!["cpu"],
+            threads: 1,
+            weights: WeightsAt::Own,
+        };
+        Ok(TractGraph { plan, input_shape, info })
     }
 
-    fn check_input(&self, model: &InferenceModel, shape: [usize; 4]) -> Result<(), LoadError> {
+    /// The file, after its operators and external data were looked over.
+    fn read(&self) -> Result<ModelProto, LoadError> {
+        let path = &self.spec.graph.path;
+        let onnx = std::fs::read(path).map_err(|error| self.failed("read the graph", error.to_string()))?;
+        let proto = outline::parse(&onnx).map_err(|reason| self.failed("read the graph", reason))?;
+        let outline = Outline::of(&proto);
+        outline.check_data(self.spec)?;
+        let register = tract_onnx::onnx().op_register;
+        let unknown: Vec<&Operator> =
+            outline.operators().iter().filter(|(_, name)| !register.0.contains_key(name)).collect();
+        if unknown.is_empty() {
+            return Ok(proto);
+        }
+        let operators = outline::names(unknown);
+        Err(LoadError::Operators { path: path.clone(), runtime: RUNTIME.to_owned(), operators })
+    }
+
+    /// Shapes that a file declares between its layers are left aside: quantizers leave stale ones behind, and tract
+    /// finds them out by itself.
+    fn translate(&self, proto: &ModelProto) -> Result<InferenceModel, LoadError> {
+        let folder = self.spec.graph.path.parent().and_then(|folder| folder.to_str()).unwrap_or_default();
+        let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, Some(folder));
+        let parsed = parsed.map_err(|error| self.failed("read the graph", format!("{error:#}")))?;
+        if parsed.unresolved_inputs.is_empty() {
+            return Ok(parsed.model);
+        }
+        Err(self
+            .failed("read the graph", format!("its layers take what nothing gives: {:?}", parsed.unresolved_inputs)))
+    }
+
+    fn check_input(&self, model: &InferenceModel) -> Result<(), LoadError> {
+        let shape = self.ends.input_shape;
         let inputs = model.input_outlets().unwrap_or_default();
         let names: Vec<&str> = inputs.iter().map(|outlet| model.node(outlet.node).name.as_str()).collect();
-        if names != [self.spec.input.as_str()] {
-            return Err(self.interface("inputs", format!("{:?}", [&self.spec.input]), format!("{names:?}")));
+        if names != [self.ends.input] {
+            return Err(self.interface("inputs", format!("{:?}", [self.ends.input]), format!("{names:?}")));
         }
         let fact = model.input_fact(0).map_err(|error| self.failed("read the input", format!("{error:#}")))?;
         // What the file leaves open (unknown rank, symbolic batch) is what the manifest decides.
@@ -83,7 +132,7 @@ impl Loader<'_> {
         let fits = declared.iter().zip(shape).all(|(declared, wanted)| declared.is_none_or(|dim| dim == wanted));
         let is_f32 = fact.datum_type().is_none_or(|datum_type| datum_type == f32::datum_type());
         if !(has_rank && fits && is_f32) {
-            let what = format!("input \"{}\"", self.spec.input);
+            let what = format!("input \"{}\"", self.ends.input);
             return Err(self.interface(&what, format!("float32 {shape:?}"), fact.format_dt_shape()));
         }
         Ok(())
@@ -94,32 +143,33 @@ impl Loader<'_> {
         let label =
             |outlet: &OutletId| model.outlet_label(*outlet).unwrap_or(model.node(outlet.node).name.as_str()).to_owned();
         let names: Vec<String> = outlets.iter().map(label).collect();
-        let found = outlets.iter().zip(&names).find(|(_, name)| **name == self.spec.output);
+        let found = outlets.iter().zip(&names).find(|(_, name)| **name == self.ends.output);
         let Some((&outlet, _)) = found else {
-            return Err(self.interface("outputs", format!("{:?}", [&self.spec.output]), format!("{names:?}")));
+            return Err(self.interface("outputs", format!("{:?}", [self.ends.output]), format!("{names:?}")));
         };
         model.select_output_outlets(&[outlet]).map_err(|error| self.failed("select the output", format!("{error:#}")))
     }
 
-    fn check_output(&self, fact: &TypedFact, dimensions: usize) -> Result<(), LoadError> {
+    fn check_output(&self, fact: &TypedFact) -> Result<(), LoadError> {
+        let dimensions = self.ends.dimensions;
         let shape = fact.shape.as_concrete();
         let is_one_vector = shape.is_some_and(|shape| {
             shape.first() == Some(&1)
                 && shape.iter().try_fold(1, |n: usize, dim| n.checked_mul(*dim)) == Some(dimensions)
         });
         if !(is_one_vector && fact.datum_type == f32::datum_type()) {
-            let what = format!("output \"{}\"", self.spec.output);
+            let what = format!("output \"{}\"", self.ends.output);
             return Err(self.interface(&what, format!("float32 [1, {dimensions}]"), format!("{fact:?}")));
         }
         Ok(())
     }
 
     fn failed(&self, step: &'static str, reason: impl Into<String>) -> LoadError {
-        let path = self.spec.file.clone();
-        LoadError::Graph { path, runtime: TractGraph::RUNTIME, step, reason: reason.into() }
+        let (path, runtime) = (self.spec.graph.path.clone(), RUNTIME.to_owned());
+        LoadError::Graph { path, runtime, step, reason: reason.into() }
     }
 
     fn interface(&self, what: &str, expected: String, found: String) -> LoadError {
-        LoadError::Interface { path: self.spec.file.clone(), what: what.to_owned(), expected, found }
+        LoadError::Interface { path: self.spec.graph.path.clone(), what: what.to_owned(), expected, found }
     }
 }

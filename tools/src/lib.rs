@@ -24,6 +24,7 @@ pub mod poses;
 pub mod progress;
 pub mod report;
 pub mod require;
+pub mod runtime_args;
 mod scratch;
 pub mod search_args;
 pub mod section_purpose;

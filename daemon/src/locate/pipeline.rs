@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use index_shards::{Filter, Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
-use quantized_models::{DecodeLimits, Encoder, SpaceId, decode};
+use quantized_models::{DecodeLimits, Encoder, SpaceId, View, decode};
 use thiserror::Error;
 
 use super::{
@@ -145,7 +145,7 @@ impl Pipeline {
         stages.decode_ms = Some(milliseconds_since(start));
         let start = Instant::now();
         let encoder = self.encoder.as_ref().ok_or_else(|| FrameError::Embed("no encoder is loaded".to_owned()))?;
-        let embedding = encoder.embed(&image).map_err(|error| FrameError::Embed(error.to_string()))?;
+        let embedding = encoder.embed(&image, View::Query).map_err(|error| FrameError::Embed(error.to_string()))?;
         stages.embed_ms = Some(milliseconds_since(start));
         Ok(embedding.into_vec())
     }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use index_shards::{ReadError, Shard};
+use quantized_models::{Progress, Step};
 use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,7 @@ use super::outbox::{Outbox, OutboxFolder};
 use super::status::Info;
 use super::worker::{Heartbeat, Worker};
 use super::{Counters, Inbox, Settings, SettingsError, Topics};
-use crate::assemble::{AssembleError, assemble};
+use crate::assemble::{AssembleError, EncoderChoice, assemble};
 use crate::locate::{Pipeline, PipelineOptions};
 use crate::stamps::Stamps;
 
@@ -30,6 +31,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 const LAST_WRITE: Duration = Duration::from_secs(5);
 /// A pipeline without a sign of life for this long is stuck: the watchdog is no longer fed.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// What a step of loading a model may take: building an engine for a GPU takes minutes.
+const STEP_AT_MOST_US: u32 = 30 * 60 * 1_000_000;
 
 /// Why the daemon did not start or did not go on.
 #[derive(Debug, Error)]
@@ -66,7 +70,8 @@ pub fn run(config: &Path) -> Result<(), RunError> {
     if let Some(problem) = stamps.problem() {
         warn!(problem, "the stamps count for nothing; everything is verified");
     }
-    let assembled = assemble(Some(&settings.encoder), &settings.shards, options, &mut stamps);
+    let encoder = EncoderChoice { model: &settings.encoder, options: &settings.load };
+    let assembled = assemble(Some(encoder), &settings.shards, options, &mut stamps, &mut say_progress());
     // Also when something else is wrong: the next attempt need not read the shards again.
     if let Err(problem) = stamps.save() {
         warn!(%problem, "what was verified could not be kept; the next start verifies it again");
@@ -218,6 +223,18 @@ async fn feed_watchdog(heartbeat: &Heartbeat) {
     }
 }
 
+/// Says in the log when a step of loading begins that may take long, and tells systemd to wait for it.
+fn say_progress() -> impl FnMut(Progress) {
+    let mut said = None;
+    move |progress| {
+        if said != Some(progress.step) && progress.step != Step::Checking {
+            info!(step = progress.step.name(), bytes = progress.total, "loading the encoder");
+            notify(&[NotifyState::ExtendTimeoutUsec(STEP_AT_MOST_US)]);
+        }
+        said = Some(progress.step);
+    }
+}
+
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(problem) = sd_notify::notify(states) {
         warn!(%problem, "systemd could not be told");
@@ -237,7 +254,8 @@ fn log_pipeline(pipeline: &Pipeline, took: Duration) {
     if let Some(encoder) = pipeline.encoder() {
         info!(
             name = encoder.name(),
-            runtime = encoder.runtime(),
+            runtime = encoder.runtime().label(),
+            threads = encoder.runtime().threads,
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "pipeline ready"
         );

@@ -1,6 +1,7 @@
 //! What the device says of itself: `status`, `info` and `stats`.
 
 use index_shards::PositionOf;
+use quantized_models::WeightsAt;
 use serde::Serialize;
 
 use super::Settings;
@@ -64,6 +65,9 @@ struct EncoderInfo {
     space: String,
     digest: String,
     runtime: String,
+    providers: Vec<&'static str>,
+    threads: usize,
+    weights: WeightsAt,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,7 +103,10 @@ impl Info {
                 name: encoder.name().to_owned(),
                 space: encoder.space().to_string(),
                 digest: encoder.digest().to_owned(),
-                runtime: encoder.runtime().to_owned(),
+                runtime: encoder.runtime().name.clone(),
+                providers: encoder.runtime().providers.clone(),
+                threads: encoder.runtime().threads,
+                weights: encoder.runtime().weights,
             }),
             index: IndexInfo {
                 digest: shards.digest(),

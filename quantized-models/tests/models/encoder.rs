@@ -1,10 +1,15 @@
 //! The encoder on a real network: golden vectors, and everything that must be refused.
 
 use crate::support::shared;
-use quantized_models::{DecodeLimits, Encoder, LoadError, Manifest, decode};
+use quantized_models::{DecodeLimits, Encoder, LoadError, LoadOptions, Manifest, RuntimeKind, View, decode};
 use std::path::Path;
 
 const MODEL: &str = "encoders/mobilenetv3_small_576";
+
+/// The runtime that is always there.
+fn tract() -> LoadOptions {
+    LoadOptions { runtime: Some(RuntimeKind::Tract), ..LoadOptions::default() }
+}
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
@@ -22,14 +27,14 @@ fn both_variants_reproduce_onnx_runtime_and_pillow() {
     let Some(model) = shared(NAME, MODEL) else { return };
     for (file, suffix) in [("model.toml", ""), ("model_w8.toml", "_w8")] {
         let manifest = Manifest::load(&model.join(file)).unwrap();
-        let encoder = Encoder::load(&manifest).unwrap();
+        let encoder = Encoder::load(&manifest, &tract()).unwrap();
         assert_eq!(encoder.name(), manifest.name());
         assert_eq!(encoder.space(), manifest.space());
         assert_eq!((encoder.dimensions(), encoder.digest()), (576, manifest.graph_sha256()));
         for frame in ["frame_a", "frame_b"] {
             let picture = std::fs::read(model.join(format!("golden/{frame}.jpg"))).unwrap();
             let image = decode(&picture, &DecodeLimits::default()).unwrap();
-            let embedding = encoder.embed(&image).unwrap();
+            let embedding = encoder.embed(&image, View::Query).unwrap();
             let length = cosine(embedding.as_slice(), embedding.as_slice()).sqrt();
             assert!((length - 1.0).abs() < 1e-6);
             let found = cosine(embedding.as_slice(), &vector(&model.join(format!("golden/{frame}{suffix}.f32"))));
@@ -43,12 +48,12 @@ fn both_variants_reproduce_onnx_runtime_and_pillow() {
 fn the_runtime_names_the_version_that_is_locked() {
     const NAME: &str = "the_runtime_names_the_version_that_is_locked";
     let Some(model) = shared(NAME, MODEL) else { return };
-    let encoder = Encoder::load(&Manifest::load(&model).unwrap()).unwrap();
+    let encoder = Encoder::load(&Manifest::load(&model).unwrap(), &tract()).unwrap();
     let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).unwrap();
     let lock: toml::Table = lock.parse().unwrap();
     let packages = lock["package"].as_array().unwrap();
     let tract = packages.iter().find(|package| package["name"].as_str() == Some("tract-onnx")).unwrap();
-    assert_eq!(encoder.runtime(), format!("tract-onnx {}", tract["version"].as_str().unwrap()));
+    assert_eq!(encoder.runtime().name, format!("tract-onnx {}", tract["version"].as_str().unwrap()));
 }
 
 /// A copy of the shared model in which `edit` may change the manifest's text and the files.
@@ -65,7 +70,7 @@ fn load_edited(test: &str, edit: impl Fn(&Path, String) -> String) -> Option<Res
     }
     let manifest = edit(folder.path(), std::fs::read_to_string(model.join("model_w8.toml")).unwrap());
     std::fs::write(folder.path().join("model.toml"), manifest).unwrap();
-    Some(Encoder::load(&Manifest::load(folder.path()).unwrap()))
+    Some(Encoder::load(&Manifest::load(folder.path()).unwrap(), &tract()))
 }
 
 fn refusal(test: &str, edit: impl Fn(&Path, String) -> String) -> Option<LoadError> {
@@ -251,11 +256,11 @@ fn other_preprocessing_misses_the_golden_vectors() {
 #[test]
 fn threads_share_an_encoder_and_agree() {
     let Some(model) = shared("threads_share_an_encoder_and_agree", MODEL) else { return };
-    let encoder = Encoder::load(&Manifest::load(&model.join("model_w8.toml")).unwrap()).unwrap();
+    let encoder = Encoder::load(&Manifest::load(&model.join("model_w8.toml")).unwrap(), &tract()).unwrap();
     let image = decode(&std::fs::read(model.join("golden/frame_a.jpg")).unwrap(), &DecodeLimits::default()).unwrap();
-    let alone = encoder.embed(&image).unwrap();
+    let alone = encoder.embed(&image, View::Query).unwrap();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| encoder.embed(&image).unwrap())).collect();
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| encoder.embed(&image, View::Query).unwrap())).collect();
         for thread in threads {
             assert_eq!(thread.join().unwrap(), alone);
         }

@@ -1,6 +1,9 @@
 //! Manifests that say too little, too much, or the impossible.
 
-use quantized_models::{Channels, Filter, Manifest, ManifestError, Resize};
+use quantized_models::{
+    ActivationKind, Channels, Filter, Manifest, ManifestError, Margin, Preprocess, Resize, RuntimeKind, View,
+    WeightKind,
+};
 use std::path::Path;
 
 const GOOD: &str = r#"
@@ -178,4 +181,133 @@ fn one_golden_picture_is_too_few() {
     let at = GOOD.rfind("[[golden]]").unwrap();
     let message = load(&GOOD[..at]).unwrap_err().to_string();
     assert!(message.ends_with("golden: expected at least two tables [[golden]], found 1"), "{message}");
+}
+
+/// [`GOOD`] with more in `[graph]` and `[preprocess]`, and tables before the goldens.
+fn extended(graph: &str, preprocess: &str, tables: &str) -> String {
+    let with_graph = GOOD.replace("[preprocess]\n", &format!("{graph}\n[preprocess]\n{preprocess}\n"));
+    with_graph.replacen("[[golden]]", &format!("{tables}\n[[golden]]"), 1)
+}
+
+const DIGEST: &str = "26a1d8c06d5b33582d604fc46b924e8f5d1eb94dfe678654f26b94b7a1f22ca4";
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let manifest = load(GOOD).unwrap();
+    assert!(manifest.trained() && !manifest.is_asymmetric() && manifest.quantization().is_none());
+    assert_eq!(manifest.runtimes(), RuntimeKind::ALL);
+    let preprocess = manifest.preprocess();
+    let found = (preprocess.shortest_side, preprocess.margin, preprocess.rescale);
+    assert_eq!(found, (None, Margin::Round, Preprocess::RESCALE));
+    assert_eq!(manifest.preprocess_of(View::Query), preprocess);
+    assert_eq!(manifest.files().len(), 1);
+}
+
+#[test]
+fn everything_that_can_be_said_is_read() {
+    let graph = format!("[[graph.data]]\nfile = \"weights/tiny.data\"\nsha256 = \"{DIGEST}\"\n");
+    let tables = format!(
+        "[quantization]\nweights = \"int8\"\nactivations = \"int8_dynamic\"\nreduce_range = true\n\
+         reference = \"{DIGEST}\"\nmeasured_on = \"x86-64\"\npictures = 100\ncosine_least = 0.9991\n\
+         cosine_median = 0.9996\nrecall_at_1 = 0.87\nrecall_at_1_reference = 0.88\n\
+         [runtime]\norder = [\"tract\", \"onnxruntime\"]\n"
+    );
+    let text = extended(&graph, "shortest_side = 12\nmargin = \"floor\"\nrescale = 0.5\n", &tables);
+    let manifest = load(&text.replace("source = ", "trained = false\nsource = ")).unwrap();
+    assert!(!manifest.trained());
+    assert_eq!(manifest.runtimes(), [RuntimeKind::Tract, RuntimeKind::OnnxRuntime]);
+    let files = manifest.files();
+    assert_eq!(files.len(), 2);
+    assert!(files[1].path.ends_with("weights/tiny.data") && files[1].sha256 == DIGEST);
+    let preprocess = manifest.preprocess();
+    let found = (preprocess.shortest_side, preprocess.margin, preprocess.rescale);
+    assert_eq!(found, (Some(12), Margin::Floor, 0.5));
+    let quantization = manifest.quantization().unwrap();
+    assert_eq!(quantization.weights, WeightKind::Int8);
+    assert_eq!((quantization.activations, quantization.reduce_range), (ActivationKind::Int8Dynamic, true));
+    assert_eq!((quantization.pictures, quantization.recall_at_1), (Some(100), Some(0.87)));
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_the_new_tables_too() {
+    let data = |file: &str| format!("[[graph.data]]\nfile = \"{file}\"\nsha256 = \"{DIGEST}\"\n");
+    let tower = format!("file = \"q.onnx\"\nsha256 = \"{DIGEST}\"\ninput = \"i\"\noutput = \"o\"\n");
+    let cases = [
+        (data("../tiny.data"), "", "", "graph.data[0].file: expected a relative path inside the model's folder"),
+        (data("/tiny.data"), "", "", "graph.data[0].file: expected a relative path inside the model's folder"),
+        (
+            format!("[graph.query]\n{tower}[graph.query.query]\n{tower}"),
+            "",
+            "",
+            "graph.query.query: expected no further tower",
+        ),
+        (format!("[graph.query]\n{tower}"), "", "", "golden: expected at least two [[golden]] of references and two"),
+        (String::new(), "shortest_side = 7", "", "preprocess.shortest_side: expected 8 to 4096 pixels"),
+        (String::new(), "rescale = 0", "", "preprocess.rescale: expected a finite number above zero, found 0"),
+        (String::new(), "", "[runtime]\norder = []", "runtime.order: expected runtimes, each at most once, found []"),
+        (
+            String::new(),
+            "",
+            "[runtime]\norder = [\"tract\", \"tract\"]",
+            "runtime.order: expected runtimes, each at most once, found [\"tract\", \"tract\"]",
+        ),
+        (
+            String::new(),
+            "",
+            "[quantization]\nweights = \"int8\"\ncosine_least = 1.5",
+            "quantization.cosine_least: expected -1 to 1, found 1.5",
+        ),
+        (
+            String::new(),
+            "",
+            "[quantization]\nweights = \"int8\"\nreference = \"26a1\"",
+            "quantization.reference: expected 64 hexadecimal digits",
+        ),
+    ];
+    for (graph, preprocess, tables, expected) in cases {
+        let message = load(&extended(&graph, preprocess, tables)).expect_err(expected).to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    for (tables, expected) in [
+        ("[quantization]\nweights = \"int2\"", "quantization.weights: unknown variant `int2`"),
+        ("[runtime]\norder = [\"rten\"]", "unknown variant `rten`, expected `onnxruntime` or `tract`"),
+        ("[runtime]\nthreads = 2", "runtime.threads: unknown field `threads`"),
+    ] {
+        let message = load(&extended("", "", tables)).expect_err(expected).to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    let stretched = GOOD.replace("\"crop\"", "\"stretch\"\nshortest_side = 8");
+    let message = load(&stretched).unwrap_err().to_string();
+    assert!(
+        message.contains("preprocess.shortest_side: expected nothing unless resize = \"crop\", found 8"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_manifest_of_gigabytes_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.toml");
+    std::fs::File::create(&path).unwrap().set_len(5 << 30).unwrap();
+    let message = Manifest::load(folder.path()).unwrap_err().to_string();
+    assert!(message.ends_with("the file: expected at most 1048576 bytes, found 5368709120 bytes"), "{message}");
+}
+
+#[test]
+fn the_kind_of_any_model_can_be_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.toml");
+    std::fs::write(&path, GOOD.replace("\"encoder\"", "\"comparator\"")).unwrap();
+    assert_eq!(Manifest::kind_of(folder.path()).unwrap(), "comparator");
+    std::fs::write(&path, GOOD.replace("\"encoder\"", "\"toaster\"")).unwrap();
+    assert!(Manifest::kind_of(folder.path()).is_err());
+}
+
+#[test]
+fn the_manifest_that_is_shown_is_accepted() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/models.md")).unwrap();
+    let shown = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    // It shows both ways of resizing at once.
+    let manifest = load(&shown.replace("resize = \"stretch\"", "resize = \"crop\"")).unwrap();
+    assert!(manifest.quantization().is_some() && manifest.files().len() == 2);
 }

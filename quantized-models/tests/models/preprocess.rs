@@ -1,7 +1,7 @@
 //! Resizing against Pillow, and shapes that no camera makes.
 
 use crate::support::fixture;
-use quantized_models::{Channels, DecodeLimits, EmbedError, Filter, Preprocess, Resize, RgbImage, decode};
+use quantized_models::{Channels, DecodeLimits, EmbedError, Filter, Margin, Preprocess, Resize, RgbImage, decode};
 
 fn picture(name: &str) -> RgbImage {
     decode(&fixture(name), &DecodeLimits::default()).unwrap()
@@ -10,7 +10,18 @@ fn picture(name: &str) -> RgbImage {
 /// Leaves the values at 0..=255, so that tests can compare pixels.
 fn plain(width: u32, height: u32, resize: Resize, filter: Filter) -> Preprocess {
     let std = [1.0 / 255.0; 3];
-    Preprocess { width, height, resize, filter, channels: Channels::Rgb, mean: [0.0; 3], std }
+    Preprocess {
+        width,
+        height,
+        resize,
+        shortest_side: None,
+        margin: Margin::Round,
+        filter,
+        channels: Channels::Rgb,
+        rescale: Preprocess::RESCALE,
+        mean: [0.0; 3],
+        std,
+    }
 }
 
 /// The largest difference between `input` (planes) and the pixels of `expected`.
@@ -80,4 +91,28 @@ fn extreme_shapes_keep_their_colour() {
             }
         }
     }
+}
+
+/// A picture whose red level is its column.
+fn columns(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, _| image::Rgb([x as u8, 0, 0]))
+}
+
+#[test]
+fn half_margins_are_rounded_as_the_manifest_says() {
+    // 3 columns are too many: 1.5 on each side.
+    for (margin, first) in [(Margin::Round, 2.0), (Margin::Floor, 1.0)] {
+        let preprocess = Preprocess { margin, ..plain(4, 4, Resize::Crop, Filter::Bilinear) };
+        let input = preprocess.apply(&columns(7, 4)).unwrap();
+        assert!((input[0] - first).abs() < 0.01, "{margin:?}: {}", input[0]);
+    }
+}
+
+#[test]
+fn the_shortest_side_may_be_longer_than_the_crop() {
+    // 8 x 8 stays as it is, and 4 x 4 are cut out of its middle.
+    let preprocess = Preprocess { shortest_side: Some(8), ..plain(4, 4, Resize::Crop, Filter::Bicubic) };
+    let input = preprocess.apply(&columns(8, 8)).unwrap();
+    let row: Vec<f32> = input[..4].iter().map(|level| level.round()).collect();
+    assert_eq!(row, [2.0, 3.0, 4.0, 5.0]);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use geolocated::assemble::assemble;
+use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::locate::{Pipeline, PipelineOptions};
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -21,6 +21,7 @@ use crate::output::{JsonTarget, say};
 use crate::poses::PoseTable;
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
+use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::EndsArgs;
 use crate::split::{Split, roles, select};
 use crate::unit_vector::normalise;
@@ -46,6 +47,8 @@ pub struct EvaluateArgs {
     /// Model folder or manifest of the encoder
     #[arg(long, value_name = "MODEL", required_unless_present = "query_vectors", conflicts_with = "query_vectors")]
     encoder: Option<PathBuf>,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
     /// Query vectors made elsewhere: float32, row i belongs to row i of the poses
     #[arg(long, value_name = "FILE.npy", requires = "poses")]
     query_vectors: Option<PathBuf>,
@@ -120,7 +123,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
     let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
-    let pipeline = assemble(args.encoder.as_deref(), &args.index.index, options, &mut Stamps::none())?;
+    let pipeline = open(args, options)?;
     let answers = answer_all(&pipeline, queries.clone(), args.images.as_deref(), &limits, args.threads);
     let evaluated = Evaluated {
         space: pipeline.shards().space().to_owned(),
@@ -134,6 +137,14 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         json.write(&report)?;
     }
     check_requirements(&args.require, &report)
+}
+
+/// The pipeline, with room for as many queries at the same time as are asked for.
+fn open(args: &EvaluateArgs, options: PipelineOptions) -> anyhow::Result<Pipeline> {
+    let load = args.runtime.options(args.threads);
+    let encoder = args.encoder.as_deref().map(|model| EncoderChoice { model, options: &load });
+    let mut bar = LoadingBar::new();
+    Ok(assemble(encoder, &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?)
 }
 
 /// The poses; a bad row is an error, since figures over the others would not be those of the set.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use geolocated::assemble::assemble;
+use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -13,6 +13,7 @@ use crate::cli::Status;
 use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
 use crate::pictures::{self, PictureError};
+use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::{EndsArgs, FilterArgs};
 
 /// Says where pictures were taken: one fix object in JSON per picture, on one line, in the order given.
@@ -28,6 +29,8 @@ pub struct LocateArgs {
     /// Model folder or manifest of the encoder
     #[arg(long, value_name = "MODEL")]
     encoder: PathBuf,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -48,7 +51,12 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
     let search = args.ends.apply(SearchOptions { filter: args.filter.filter(), ..SearchOptions::default() });
     let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
-    let pipeline = assemble(Some(&args.encoder), &args.index.index, options, &mut Stamps::none())?;
+    let load = args.runtime.options(1);
+    let encoder = EncoderChoice { model: &args.encoder, options: &load };
+    let mut bar = LoadingBar::new();
+    let pipeline =
+        assemble(Some(encoder), &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?;
+    drop(bar);
     args.filter.note_unknown_sources(pipeline.shards())?;
     let mut lines = args.json.lines()?;
     let mut status = Status::Done;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use quantized_models::DecodeLimits;
+use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
 use serde::Deserialize;
 
 use crate::locate::FuseOptions;
@@ -104,6 +104,27 @@ pub(super) enum DissimilarWay {
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelsSection {
     pub(super) encoder: PathBuf,
+    pub(super) runtime: Option<RuntimeKind>,
+    pub(super) onnxruntime: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) providers: Vec<ProviderKind>,
+    #[serde(default)]
+    pub(super) gpu: i32,
+    #[serde(default = "default_fp16")]
+    pub(super) fp16: bool,
+    #[serde(default = "default_threads")]
+    pub(super) threads: usize,
+    pub(super) cache: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) trust_writable_folders: bool,
+}
+
+fn default_fp16() -> bool {
+    true
+}
+
+fn default_threads() -> usize {
+    1
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use index_shards::SearchOptions;
-use quantized_models::DecodeLimits;
+use quantized_models::{DecodeLimits, LoadOptions};
 use thiserror::Error;
 
 use self::document::{Document, overrides};
@@ -38,6 +38,8 @@ pub struct Settings {
     pub search: SearchOptions,
     /// Folder or manifest of the encoder.
     pub encoder: PathBuf,
+    /// How the encoder is to be loaded: runtime, threads, folders for packed weights and stamps.
+    pub load: LoadOptions,
     /// Bounds of one picture.
     pub decode: DecodeLimits,
     /// Frames whose given capture time is further back than this are dropped, in milliseconds.
@@ -167,7 +169,7 @@ mod tests {
     fn an_unknown_key_is_named_with_file_line_and_allowed_keys() {
         let error = refusal(|text| text.to_owned() + "colour = \"red\"\n");
         assert!(
-            error.contains("settings.toml:11: models.colour: unknown field `colour`, expected `encoder`"),
+            error.contains("settings.toml:11: models.colour: unknown field `colour`, expected one of `encoder`"),
             "{error}"
         );
         let error = refusal(|text| text.to_owned() + "[paint]\ncolour = 1\n");
@@ -232,6 +234,45 @@ mod tests {
         ] {
             let error = refusal(|text| text.replace("[index]\n", &format!("[index]\n{line}\n")));
             assert!(error.contains(&format!("settings.toml:8: {part}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn how_models_run_can_be_said() {
+        use quantized_models::{PackedIn, Provider, RuntimeKind};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let usual = load(&least(dir.path()), dir.path(), &[]).unwrap().load;
+        assert_eq!((usual.runtime, usual.threads, usual.sessions), (None, 1, 1));
+        assert_eq!(usual.packed, [PackedIn::Folder(at("state/packed")), PackedIn::ModelFolder]);
+        assert_eq!(usual.stamps, Some(at("state/stamps")));
+        let more = "runtime = \"onnxruntime\"\nonnxruntime = \"model.toml\"\nproviders = [\"tensorrt\", \"cuda\"]\n\
+                    gpu = 1\nfp16 = false\nthreads = 3\ncache = \"cache\"\n";
+        let load = load(&(least(dir.path()) + more), dir.path(), &[]).unwrap().load;
+        assert_eq!((load.runtime, load.threads), (Some(RuntimeKind::OnnxRuntime), 3));
+        assert_eq!(load.onnxruntime, Some(at("model.toml")));
+        let engines = Some(at("cache/engines"));
+        let tensorrt = Provider::TensorRt { device: 1, fp16: false, cache: engines };
+        assert_eq!(load.providers, [tensorrt, Provider::Cuda { device: 1 }]);
+        assert_eq!((load.packed, load.stamps), (vec![PackedIn::Folder(at("cache/packed"))], Some(at("cache/stamps"))));
+    }
+
+    #[test]
+    fn how_models_cannot_run_is_named() {
+        for (line, part) in [
+            ("runtime = \"ort\"", "models.runtime: unknown variant `ort`, expected `onnxruntime` or `tract`"),
+            ("onnxruntime = \"absent.so\"", "models.onnxruntime:"),
+            ("providers = [\"npu\"]", "unknown variant `npu`, expected one of `cpu`, `cuda`, `tensorrt`"),
+            ("providers = [\"cuda\", \"cuda\"]", "models.providers: expected each once, found cuda twice"),
+            (
+                "runtime = \"tract\"\nproviders = [\"cuda\"]",
+                "models.providers: expected cpu alone with runtime = \"tract\"",
+            ),
+            ("threads = 0", "models.threads: expected a number within 1 and 1024, found 0"),
+            ("gpu = -1", "models.gpu: expected a number within 0 and 255, found -1"),
+        ] {
+            let error = refusal(|text| format!("{text}{line}\n"));
+            assert!(error.contains("settings.toml:") && error.contains(part), "{error}");
         }
     }
 

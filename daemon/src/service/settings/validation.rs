@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use index_shards::{Dissimilar, PerPlace, SearchOptions};
-use quantized_models::DecodeLimits;
+use quantized_models::{DecodeLimits, LoadOptions, PackedIn, Provider, ProviderKind, RuntimeKind};
 
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits};
 use super::document::Document;
-use super::file::{DissimilarWay, FramesSection, IndexSection, MqttSection, OutboxSection, SettingsFile};
+use super::file::{
+    DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, SettingsFile,
+};
 use super::{Broker, BrokerAddress, Settings, SettingsError};
 use crate::locate::FuseOptions;
 
@@ -35,11 +37,13 @@ impl Validation<'_> {
         let shards = file.index.shards.iter().map(|shard| self.existing("index.shards", shard));
         let search = self.search(&file.index)?;
         let frames = self.frames(&file.frames)?;
+        let state_dir = self.path(&file.device.state_dir);
         Ok(Settings {
             broker: self.broker(&file.mqtt)?,
             site: file.device.site,
             device: file.device.name,
-            state_dir: self.path(&file.device.state_dir),
+            load: self.models(&file.models, &state_dir)?,
+            state_dir,
             topic_prefix: file.mqtt.prefix,
             shards: shards.collect::<Result<_, _>>()?,
             prefault: file.index.prefault,
@@ -70,6 +74,53 @@ impl Validation<'_> {
             threads: self.within("index.search_threads", index.search_threads, 1, 1024)?,
             ..SearchOptions::default()
         })
+    }
+
+    /// Caches lie in one folder if one is set. Else what `geolocate models prepare` left beside the model is found, and
+    /// what is made goes into the folder of state.
+    fn models(&self, models: &ModelsSection, state_dir: &Path) -> Result<LoadOptions, SettingsError> {
+        let cache = models.cache.as_deref().map_or_else(|| state_dir.to_path_buf(), |cache| self.path(cache));
+        let mut packed = vec![PackedIn::Folder(cache.join("packed"))];
+        if models.cache.is_none() {
+            packed.push(PackedIn::ModelFolder);
+        }
+        let library = models.onnxruntime.as_deref().map(|library| self.existing("models.onnxruntime", library));
+        Ok(LoadOptions {
+            runtime: models.runtime,
+            onnxruntime: library.transpose()?,
+            providers: self.providers(models, &cache)?,
+            threads: self.within("models.threads", models.threads, 1, 1024)?,
+            packed,
+            stamps: Some(cache.join("stamps")),
+            trust_writable_folders: models.trust_writable_folders,
+            ..LoadOptions::default()
+        })
+    }
+
+    fn providers(&self, models: &ModelsSection, cache: &Path) -> Result<Vec<Provider>, SettingsError> {
+        let device = self.within("models.gpu", models.gpu, 0, 255)?;
+        let mut providers: Vec<Provider> = Vec::new();
+        for kind in &models.providers {
+            let provider = match kind {
+                ProviderKind::Cpu => Provider::Cpu,
+                ProviderKind::Cuda => Provider::Cuda { device },
+                ProviderKind::TensorRt => {
+                    Provider::TensorRt { device, fp16: models.fp16, cache: Some(cache.join("engines")) }
+                }
+            };
+            let name = provider.name();
+            if providers.contains(&provider) {
+                return Err(self
+                    .document
+                    .refuse("models.providers", format!("expected each once, found {name} twice")));
+            }
+            if models.runtime == Some(RuntimeKind::Tract) && provider != Provider::Cpu {
+                let expected = "expected cpu alone with runtime = \"tract\"";
+                return Err(self.document.refuse("models.providers", format!("{expected}, found {name}")));
+            }
+            providers.push(provider);
+        }
+        Ok(providers)
     }
 
     fn frames(&self, frames: &FramesSection) -> Result<DecodeLimits, SettingsError> {

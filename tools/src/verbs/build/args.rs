@@ -8,6 +8,7 @@ use super::partition::PartitionArg;
 use crate::index_args::at_least_one;
 use crate::layout_arg::LayoutArg;
 use crate::output::JsonTarget;
+use crate::runtime_args::RuntimeArgs;
 
 /// Builds a shard from pictures with known positions, or from vectors made elsewhere.
 ///
@@ -46,6 +47,8 @@ pub struct BuildArgs {
     #[arg(long, value_name = "MODEL", required_unless_present_any = ["vectors", "remove"],
         conflicts_with = "vectors", requires = "images")]
     pub(super) encoder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) runtime: RuntimeArgs,
     /// Vectors made elsewhere: float32 [rows, dimensions], row i belongs to row i of the poses
     #[arg(long, value_name = "FILE.npy", requires = "poses", requires = "space")]
     pub(super) vectors: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use quantized_models::{DecodeLimits, Encoder, RgbImage, decode, thumbnail};
+use quantized_models::{DecodeLimits, Encoder, RgbImage, View, decode, thumbnail};
 
 use super::args::{BuildArgs, Pictures};
 use super::input_row::InputRow;
@@ -38,7 +38,8 @@ pub(super) fn embed(
     let small = Thumbnails { wanted: args.pictures() == Pictures::Thumbnails };
     let make = |row: &InputRow| {
         let image = picture(folder, limits, row)?;
-        let embedding = encoder.embed(&image).map_err(|error| refuse(row, "not_embedded", error.to_string()))?;
+        let embedding =
+            encoder.embed(&image, View::Reference).map_err(|error| refuse(row, "not_embedded", error.to_string()))?;
         Ok(Made { embedding: embedding.into_vec(), thumbnail: small.of(row, &image)? })
     };
     let work = |row: io::Result<InputRow>| row.map(|row| (make(&row), row));

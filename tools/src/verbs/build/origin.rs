@@ -6,7 +6,9 @@ use quantized_models::{Encoder, Manifest};
 
 use super::args::{BuildArgs, Pictures};
 use super::base::Bases;
+use super::make::threads;
 use crate::npy::NpyReader;
+use crate::runtime_args::LoadingBar;
 
 /// Name of the encoder in shards whose vectors were made elsewhere.
 const SUPPLIED: &str = "supplied-vectors";
@@ -27,7 +29,12 @@ impl Origin {
     /// Opens what the arguments name.
     pub(super) fn open(args: &BuildArgs) -> anyhow::Result<Self> {
         match (&args.encoder, &args.vectors, &args.space) {
-            (Some(model), ..) => Ok(Self::Pictures(Box::new(Encoder::load(&Manifest::load(model)?)?))),
+            (Some(model), ..) => {
+                let mut bar = LoadingBar::new();
+                let (manifest, options) = (Manifest::load(model)?, args.runtime.options(threads(args)));
+                let encoder = Encoder::load_with(&manifest, &options, &mut |progress| bar.show(progress))?;
+                Ok(Self::Pictures(Box::new(encoder)))
+            }
             (None, Some(path), Some(space)) => {
                 Ok(Self::Vectors { reader: NpyReader::open(path)?, space: space.clone() })
             }

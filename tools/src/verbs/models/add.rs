@@ -64,8 +64,8 @@ pub(super) fn run(args: &AddArgs, models: &ModelsFolder, json: Option<&JsonTarge
     let target = models.path().join(&name);
     let occupied = fs::symlink_metadata(&target).is_ok();
     ensure!(!occupied || args.replace, "{}: is there already; --replace replaces it", target.display());
-    let mut files = manifest_files::files(&manifest)?;
-    let folder = manifest_files::folder(&manifest);
+    let mut files = manifest_files::files(&manifest);
+    let folder = manifest.folder();
     files.iter().try_for_each(|file| manifest_files::stays_inside(folder, &file.path))?;
     fs::create_dir_all(models.path()).with_context(|| format!("{}: cannot be made", models.path().display()))?;
     if args.link {
@@ -119,7 +119,7 @@ fn link(manifest: &Manifest, target: &Path, occupied: bool) -> anyhow::Result<()
         ensure!(is_link, "{}: is no link; remove it first", target.display());
         fs::remove_file(target).with_context(|| format!("{}: cannot be removed", target.display()))?;
     }
-    let folder = manifest_files::folder(manifest);
+    let folder = manifest.folder();
     let folder = folder.canonicalize().with_context(|| format!("{}: cannot be read", folder.display()))?;
     symlink(&folder, target).with_context(|| format!("{}: cannot be made", target.display()))
 }

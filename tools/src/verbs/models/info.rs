@@ -52,7 +52,7 @@ struct ModelPart {
     dimensions: usize,
     width: u32,
     height: u32,
-    /// Preferred first; empty where the manifest leaves it to the program.
+    /// Preferred first.
     runtimes: Vec<String>,
     files: Vec<FilePart>,
 }
@@ -95,8 +95,8 @@ fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
         }
         Held::Nothing => bail!("{}: no model there, and none of this name in the catalog", path.display()),
         Held::Ready(manifest) => {
-            info.model = Some(ModelPart::new(&manifest)?);
-            info.pulled = PulledRecord::read(manifest_files::folder(&manifest))?;
+            info.model = Some(ModelPart::new(&manifest));
+            info.pulled = PulledRecord::read(manifest.folder())?;
         }
         Held::Pulled(record) => info.pulled = Some(*record),
     }
@@ -109,14 +109,14 @@ fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
 }
 
 impl ModelPart {
-    fn new(manifest: &Manifest) -> anyhow::Result<Self> {
-        let folder = manifest_files::folder(manifest);
+    fn new(manifest: &Manifest) -> Self {
+        let folder = manifest.folder();
         let part = |file: manifest_files::ModelFile| FilePart {
             bytes: length(&folder.join(&file.path)),
             path: file.path,
             sha256: file.sha256,
         };
-        Ok(Self {
+        Self {
             kind: "encoder",
             name: manifest.name().to_owned(),
             licence: manifest.licence().to_owned(),
@@ -125,9 +125,9 @@ impl ModelPart {
             dimensions: manifest.dimensions(),
             width: manifest.preprocess().width,
             height: manifest.preprocess().height,
-            runtimes: manifest_files::runtimes(manifest)?,
-            files: manifest_files::files(manifest)?.into_iter().map(part).collect(),
-        })
+            runtimes: manifest.runtimes().iter().map(ToString::to_string).collect(),
+            files: manifest_files::files(manifest).into_iter().map(part).collect(),
+        }
     }
 }
 
@@ -142,9 +142,7 @@ impl Info {
             lines.push(("picture", format!("{} x {} pixels", model.width, model.height)));
             lines.push(("licence", model.licence.clone()));
             lines.push(("source", model.source.clone()));
-            if !model.runtimes.is_empty() {
-                lines.push(("runtimes", model.runtimes.join(", ")));
-            }
+            lines.push(("runtimes", model.runtimes.join(", ")));
             lines.extend(model.files.iter().map(|file| {
                 let digest = file.sha256.as_deref().unwrap_or("(no digest)");
                 ("file", format!("{:>12}  {digest:64}  {}", file.bytes, file.path.display()))

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use quantized_models::Manifest;
 use sha2::{Digest, Sha256};
-use toml::{Table, Value};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -21,56 +20,17 @@ pub struct ModelFile {
     pub sha256: Option<String>,
 }
 
-/// All files that a manifest names: graphs with their weights, golden pictures and vectors; each once. The manifest has
-/// been read and checked before.
-///
-/// # Errors
-/// The manifest cannot be read again.
-pub fn files(manifest: &Manifest) -> anyhow::Result<Vec<ModelFile>> {
-    let mut files = Vec::new();
-    collect(&Value::Table(table(manifest)?), &mut files);
+/// All files that a manifest names: graphs with their weights, golden pictures and vectors; each once.
+pub fn files(manifest: &Manifest) -> Vec<ModelFile> {
+    let inside = |path: &Path| path.strip_prefix(manifest.folder()).unwrap_or(path).to_owned();
+    let graphs = manifest.files().into_iter();
+    let mut files: Vec<ModelFile> =
+        graphs.map(|file| ModelFile { path: inside(&file.path), sha256: Some(file.sha256.clone()) }).collect();
+    let goldens = manifest.golden_files().flat_map(|(image, embedding)| [image, embedding]);
+    files.extend(goldens.map(|path| ModelFile { path: inside(path), sha256: None }));
     files.sort();
-    files.dedup_by(|next, before| next.path == before.path && (next.sha256.is_none() || next.sha256 == before.sha256));
-    Ok(files)
-}
-
-/// Tables with `file` and its `sha256`, and those of goldens with `image` and `embedding`, however deep.
-fn collect(value: &Value, files: &mut Vec<ModelFile>) {
-    match value {
-        Value::Table(table) => {
-            let text = |key: &str| table.get(key).and_then(Value::as_str);
-            let sha256 = text("sha256").map(str::to_lowercase);
-            files.extend(text("file").map(|file| ModelFile { path: file.into(), sha256 }));
-            if let (Some(image), Some(embedding)) = (text("image"), text("embedding")) {
-                files.extend([image, embedding].map(|file| ModelFile { path: file.into(), sha256: None }));
-            }
-            table.values().for_each(|value| collect(value, files));
-        }
-        Value::Array(values) => values.iter().for_each(|value| collect(value, files)),
-        _ => {}
-    }
-}
-
-/// The runtimes that a manifest prefers, first the best; none where it leaves that to the program.
-///
-/// # Errors
-/// The manifest cannot be read again.
-pub fn runtimes(manifest: &Manifest) -> anyhow::Result<Vec<String>> {
-    let order = table(manifest)?.get("runtime").and_then(|runtime| runtime.get("order")?.as_array()).cloned();
-    let names = order.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned));
-    Ok(names.collect())
-}
-
-fn table(manifest: &Manifest) -> anyhow::Result<Table> {
-    let path = manifest.path();
-    let text = fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    text.parse().with_context(|| format!("{}: not TOML", path.display()))
-}
-
-/// The folder of a manifest.
-pub fn folder(manifest: &Manifest) -> &Path {
-    let folder = manifest.path().parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or_else(|| Path::new("."))
+    files.dedup_by(|next, before| next.path == before.path);
+    files
 }
 
 /// What is wrong with a file.
@@ -147,29 +107,4 @@ pub fn stays_inside(folder: &Path, file: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("{}: expected a file in the model's folder, found a link to {}", path.display(), leads_to.display())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn graphs_their_data_and_goldens_are_found_however_deep() {
-        let text = "[graph]\nfile = \"a.onnx\"\nsha256 = \"AB\"\n[[graph.data]]\nfile = \"a.data\"\nsha256 = \"cd\"\n\
-                    [graph.query]\nfile = \"q.onnx\"\nsha256 = \"ef\"\n\
-                    [[golden]]\nimage = \"g/a.jpg\"\nembedding = \"g/a.f32\"\nmin_cosine = 0.9\n";
-        let mut files = Vec::new();
-        collect(&Value::Table(text.parse().unwrap()), &mut files);
-        files.sort();
-        let found: Vec<(&str, Option<&str>)> =
-            files.iter().map(|file| (file.path.to_str().unwrap(), file.sha256.as_deref())).collect();
-        let expected = [
-            ("a.data", Some("cd")),
-            ("a.onnx", Some("ab")),
-            ("g/a.f32", None),
-            ("g/a.jpg", None),
-            ("q.onnx", Some("ef")),
-        ];
-        assert_eq!(found, expected);
-    }
 }

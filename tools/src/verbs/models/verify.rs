@@ -13,6 +13,7 @@ use super::pull::record::PulledRecord;
 use super::transfer_bar::TransferBar;
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
+use crate::runtime_args::RuntimeArgs;
 
 /// Compares every file of models with its digest, and runs their golden pictures through the encoder.
 ///
@@ -86,20 +87,17 @@ pub(crate) fn verdict(path: &Path) -> ModelVerdict {
 
 impl ModelVerdict {
     fn of_model(mut self, manifest: &Manifest) -> Self {
-        let folder = manifest_files::folder(manifest);
+        let folder = manifest.folder();
         if let Ok(Some(record)) = PulledRecord::read(folder) {
             self = self.of_pulled(folder, &record);
         }
-        let files = match manifest_files::files(manifest) {
-            Ok(files) => files,
-            Err(error) => return self.with(Flaw::Unreadable(error)).closed(),
-        };
+        let files = manifest_files::files(manifest);
         let known = files.iter().map(|file| (folder.join(&file.path), file.sha256.as_deref()));
         self = self.of_files(known.collect());
         if self.errors.is_empty() {
             // The digests are right: what fails now is a runtime, or a model that never was right.
-            match Encoder::load(manifest) {
-                Ok(encoder) => self.runtime = Some(encoder.runtime().to_owned()),
+            match Encoder::load(manifest, &RuntimeArgs::default().options(1)) {
+                Ok(encoder) => self.runtime = Some(encoder.runtime().label()),
                 Err(error) => self = self.with(Flaw::Damaged(error.to_string())),
             }
         }
