@@ -139,7 +139,7 @@ pub(super) struct Survey {
     pub(super) last_boot: u64,
     /// What could not be read, in words. Who was cleared or handed over is then not known for sure.
     pub(super) damage: Vec<String>,
-    has_head: bool,
+    pub(super) has_head: bool,
 }
 
 /// How far back a survey goes.

@@ -1,8 +1,12 @@
 //! Single rules of the outbox, each by an example.
 
-use super::super::record::DropReason;
-use super::super::survey::{Depth, Survey};
-use super::super::{Done, OutboxLimits, Record, SeqRange};
+use std::collections::BTreeSet;
+
+use super::super::log::{Batch, Outcome, Written};
+use super::super::queue::Queue;
+use super::super::record::{Content, DropReason};
+use super::super::survey::{Depth, Place, Survey};
+use super::super::{Done, OutboxLimits, Record, RecordId, SeqRange};
 use super::world::{Event, LIMITS, World};
 
 fn online(limits: OutboxLimits) -> World {
@@ -191,6 +195,43 @@ fn a_full_disk_keeps_fixes_in_memory_then_counts_what_it_drops_and_recovers_by_i
     assert_eq!(world.outbox.health.reason(), None);
     world.run(&[Event::LosePower(3)]);
     assert_eq!(world.outbox.len(), waiting);
+}
+
+/// A queue with messages, and the batch that is being written just now.
+fn while_writing(limits: OutboxLimits, messages: u64) -> (Queue, Batch, Written) {
+    let mut queue = Queue::new(limits);
+    queue.recover(&Survey { next_id: 1, lease: 10_000, ..Survey::default() }, 0, |_| 0);
+    for seq in 1..=messages {
+        let json = format!("{{\"x\":\"{}\"}}", "y".repeat(200)).into_bytes();
+        queue.append(Content { boot: 1, seq, stamped_ms: 0, camera: "nadir".to_owned(), json }, 0);
+    }
+    let batch = queue.take_batch(&BTreeSet::new()).unwrap();
+    let place = Place { segment: 7, offset: 0, bytes: 1 };
+    let places = batch.messages.iter().map(|message| (message.handle, place)).collect();
+    (queue, batch, Written { places, lease: 10_000 })
+}
+
+#[test]
+fn what_is_acknowledged_while_it_is_written_is_cleared_with_the_next_batch() {
+    let (mut queue, batch, written) = while_writing(LIMITS, 3);
+    assert_eq!(queue.send_next(0, 1), None, "the lease is not durable yet");
+    let sent = queue.send_next(1000, 1).unwrap();
+    queue.decide(RecordId(sent.handle), Outcome::Cleared);
+    queue.committed(&batch, &written);
+    let next = queue.take_batch(&BTreeSet::new()).unwrap();
+    assert_eq!(next.decided, [(batch.messages[0].id, 7, Outcome::Cleared)]);
+    assert!(next.messages.is_empty() && queue.len() == 2);
+}
+
+#[test]
+fn what_is_dropped_while_it_is_written_does_not_come_back() {
+    let (mut queue, batch, written) = while_writing(OutboxLimits { messages: 2, ..LIMITS }, 2);
+    queue.append(Content { boot: 1, seq: 3, stamped_ms: 0, camera: "nadir".to_owned(), json: b"{}".to_vec() }, 0);
+    queue.committed(&batch, &written);
+    let next = queue.take_batch(&BTreeSet::new()).unwrap();
+    assert_eq!(next.decided, [(batch.messages[0].id, 7, Outcome::Cleared)]);
+    assert_eq!((next.dropped.len(), next.dropped[0].0.total.messages), (1, 1));
+    assert_eq!(next.messages.len(), 1);
 }
 
 #[test]
