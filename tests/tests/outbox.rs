@@ -284,6 +284,10 @@ fn a_gap_is_sent_again_when_it_is_asked_for() {
         let fix = scene.watcher.next("a fix", is_fix).json();
         assert_eq!(fix.get("replay"), None);
     }
+    wait_for("the group commit", || {
+        let delivered = succeeded(&scene.outbox(&["export", "--which", "delivered"]));
+        (delivered.lines().count() == 6).then_some(())
+    });
     scene.kill();
     scene.restart();
     let request = r#"{"boot":1,"from_seq":2,"to_seq":4,"id":"gap"}"#;
