@@ -8,7 +8,7 @@ const SEMI_MAJOR_M: f64 = 6_378_137.0;
 /// Square of the first eccentricity of WGS 84.
 const ECCENTRICITY_SQUARED: f64 = 0.006_694_379_990_14;
 /// Domain of the origin's random numbers.
-const KEY: u64 = 0x676c_6f62_65;
+const KEY: u64 = 0x0067_6c6f_6265;
 
 /// A position in WGS 84 degrees.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,7 +5,7 @@ use crate::bench::random::Random;
 /// Values per side of the table.
 const SIDE: usize = 256;
 /// Domain of the table's random numbers.
-const KEY: u64 = 0x6e6f_6973_65;
+const KEY: u64 = 0x006e_6f69_7365;
 
 /// A smooth, periodic table of 256 x 256 values of -1 to 1, whose features are about four values wide.
 #[derive(Debug, Clone)]

@@ -48,7 +48,7 @@ fn first_centre(edge: f32, limit: usize) -> usize {
 fn shaded(colour: Tagged, share: u32) -> Tagged {
     let pair = (((colour & 0x00ff_00ff) * share) >> 8) & 0x00ff_00ff;
     let green = (((colour & 0x0000_ff00) * share) >> 8) & 0x0000_ff00;
-    let blue = ((pair >> 16) * 9 >> 3).min(255) << 16;
+    let blue = (((pair >> 16) * 9) >> 3).min(255) << 16;
     (pair & 0xff) | green | blue | (colour & 0x7f00_0000) | SHADOW
 }
 

@@ -10,7 +10,7 @@ use super::light::Light;
 use super::solids::{self, Pen};
 use crate::bench::random::Random;
 
-const CAR: u64 = 0x6361_72;
+const CAR: u64 = 0x0063_6172;
 /// Samples per metre from which on cars have wheels and lights.
 const NEAR: f64 = 10.0;
 

@@ -11,7 +11,7 @@ use super::track::{Course, stations};
 use super::weather::Unlike;
 use crate::bench::random::Random;
 
-const FLIGHT: u64 = 0x666c_79;
+const FLIGHT: u64 = 0x0066_6c79;
 /// Seconds between two frames.
 pub const INTERVAL_S: f64 = 2.0;
 
