@@ -50,7 +50,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, solid: &Solid, side: &Side, number: usize,
         }
         Facade::Slab => {
             let windows = Windows { floor_m: 2.9, every_m: 3.5, size_m: [2.3, 1.4], sill_m: 0.95 };
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 rows(pen, solid, side, windows, 1.2, scale);
                 balconies(pen, solid, side, scale);
             }

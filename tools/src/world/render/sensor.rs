@@ -83,7 +83,8 @@ fn blurred(pixels: Vec<u8>, columns: usize, rows: usize, conditions: &Conditions
 /// Means over `2 * radius + 1` pixels along an axis; the edge goes on beyond the picture.
 fn along(pixels: &[u8], columns: usize, rows: usize, axis: [i32; 2], radius: usize) -> Vec<u8> {
     let reach = radius as i32;
-    mean_of(pixels, columns, rows, (-reach..=reach).map(|step| [axis[0] * step, axis[1] * step]).collect())
+    let shifts: Vec<[i32; 2]> = (-reach..=reach).map(|step| [axis[0] * step, axis[1] * step]).collect();
+    mean_of(pixels, columns, rows, &shifts)
 }
 
 /// Means over a line of this length and direction.
@@ -93,12 +94,13 @@ fn smeared(pixels: &[u8], columns: usize, rows: usize, [x, y]: [f64; 2]) -> Vec<
         let share = f64::from(step) / f64::from(steps.max(1)) - 0.5;
         [(x * share).round() as i32, (y * share).round() as i32]
     };
-    mean_of(pixels, columns, rows, (0..=steps).map(at).collect())
+    let shifts: Vec<[i32; 2]> = (0..=steps).map(at).collect();
+    mean_of(pixels, columns, rows, &shifts)
 }
 
-fn mean_of(pixels: &[u8], columns: usize, rows: usize, shifts: Vec<[i32; 2]>) -> Vec<u8> {
+fn mean_of(pixels: &[u8], columns: usize, rows: usize, shifts: &[[i32; 2]]) -> Vec<u8> {
     let mut sums = vec![0_u32; pixels.len()];
-    for [dx, dy] in &shifts {
+    for [dx, dy] in shifts {
         for (row, sums) in sums.chunks_exact_mut(columns * 3).enumerate() {
             let from = (row as i32 + dy).clamp(0, rows as i32 - 1) as usize;
             let line = pixels.get(from * columns * 3..(from + 1) * columns * 3).unwrap_or_default();
