@@ -56,7 +56,7 @@ mod tests {
                     line.contains(&format!(".{name}("))
                         || ["f32", "f64"].iter().any(|t| line.contains(&format!("{t}::{name}")))
                 };
-                if DIFFERING.iter().any(|name| calls(name)) && !line.contains("libm::") {
+                if DIFFERING.iter().any(calls) && !line.contains("libm::") {
                     found.push(format!("{}:{}: {line}", path.display(), number + 1));
                 }
             }
