@@ -20,6 +20,9 @@ fn packing_in(folder: &Path) -> LoadOptions {
     LoadOptions { packed, pack_from_bytes: 0, ..on(RuntimeKind::OnnxRuntime) }
 }
 
+/// What becomes of a file's content.
+type Damage<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
+
 /// The one folder in the cache.
 fn entry(cache: &Path) -> PathBuf {
     let entries: Vec<PathBuf> = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -69,7 +72,7 @@ fn damaged_packed_weights_are_made_again() {
     let options = packing_in(cache.path());
     load(&model, &options);
     let folder = entry(cache.path());
-    let damages: [(&str, &dyn Fn(Vec<u8>) -> Vec<u8>); 5] = [
+    let damages: [(&str, Damage<'_>); 5] = [
         ("weights.bin", &|bytes| bytes[..bytes.len() / 2].to_vec()),
         ("weights.bin", &|mut bytes| {
             let middle = bytes.len() / 2;
