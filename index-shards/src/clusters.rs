@@ -9,6 +9,7 @@ use crate::layers::{BlockWriter, Layers};
 use crate::query::{CodedQuery, Query};
 use crate::row::{best_scale, dequantize, quantize};
 use crate::scan::{Codes, Effort, Pass, Pool, Run};
+use crate::tiles::for_each_score;
 use std::num::NonZero;
 use std::thread;
 
@@ -18,6 +19,8 @@ const ROUNDS: usize = 6;
 const CANDIDATES: usize = 24;
 /// Up to so many centroids, all are compared: making a query for the codes takes as long.
 const FEW: usize = 512;
+/// Rows that are assigned at once.
+const ASSIGNED: usize = 64;
 /// Rows of a flat shard per centroid, at least.
 const ROWS_PER_EXEMPLAR: u32 = 256;
 /// Centroids of a flat shard, at most.
@@ -26,7 +29,7 @@ const MAX_EXEMPLARS: u32 = 64;
 const ROWS_PER_LIST: u32 = 1000;
 /// Most lists.
 pub(crate) const MAX_LISTS: u32 = 16_384;
-/// From so many rows on the builder chooses lists: below, one pass over all codes is as fast.
+/// From so many rows on the builder chooses lists: below, one pass over all codes is fast enough and misses less.
 const LISTS_FROM: u32 = 2_000_000;
 /// Share of a list's rows that lie within its radius.
 const RADIUS_SHARE: f64 = 0.95;
@@ -71,7 +74,9 @@ impl Layout {
     pub(crate) fn reason(self, rows: u32) -> String {
         let usual = Self::choose(rows, LayoutChoice::Auto);
         match (self == usual, self.lists) {
-            (true, false) => format!("below {LISTS_FROM} rows one pass over all codes is as fast as choosing lists"),
+            (true, false) => {
+                format!("below {LISTS_FROM} rows one pass over all codes takes a few milliseconds and misses less")
+            }
             (true, true) => {
                 format!("from {LISTS_FROM} rows on it pays to scan the nearest and the farthest lists only")
             }
@@ -113,6 +118,10 @@ pub(crate) struct Centroid {
 }
 
 impl Centroid {
+    fn stored(&self) -> (f32, &[u8]) {
+        (self.scale, &self.bytes)
+    }
+
     fn of(vector: &[f32]) -> Self {
         let mut bytes = vec![0; vector.len()];
         quantize(vector, &mut bytes);
@@ -123,6 +132,33 @@ impl Centroid {
         dequantize(scale, &bytes, &mut stored);
         let half_square = stored.iter().map(|part| part * part).sum::<f32>() / 2.0;
         Self { scale, bytes, vector: stored, half_square }
+    }
+}
+
+/// The nearest centroid so far, by `x·c - |c|²/2`.
+#[derive(Debug, Clone, Copy)]
+struct Nearest {
+    at: usize,
+    value: f32,
+}
+
+impl Default for Nearest {
+    fn default() -> Self {
+        Self { at: 0, value: f32::NEG_INFINITY }
+    }
+}
+
+impl Nearest {
+    /// Of equals the first one is the nearest.
+    fn offer(&mut self, at: usize, value: f32) {
+        if value > self.value || (value == self.value && at < self.at) {
+            *self = Self { at, value };
+        }
+    }
+
+    /// The centroid and the squared distance: `|x - c|² = |x|² - 2 (x·c - |c|²/2)`, and `|x| = 1`.
+    fn found(self) -> (u32, f32) {
+        (u32::try_from(self.at).unwrap_or(u32::MAX), (1.0 - 2.0 * self.value).max(0.0))
     }
 }
 
@@ -156,16 +192,16 @@ impl Clusters {
     fn of(centroids: Vec<Centroid>, mean: &[f32]) -> Self {
         let layers = Layers::new(mean.len());
         let mut clusters = Self { centroids, mean: mean.to_vec(), layers, blocks: Vec::new(), second: Vec::new() };
-        let mut writer = BlockWriter::new(layers);
+        let mut writer = BlockWriter::new(layers, mean, None);
         let (blocks, second) = (&mut clusters.blocks, &mut clusters.second);
-        let mut take = |writer: &mut BlockWriter| {
+        let mut take = |writer: &mut BlockWriter<'_>| {
             writer.take(|block, words| {
                 blocks.extend_from_slice(block);
                 second.extend_from_slice(words);
             });
         };
         for centroid in &clusters.centroids {
-            if writer.push(&centroid.vector, (mean, mean), -centroid.half_square, None) {
+            if writer.push(&centroid.vector, mean, -centroid.half_square) {
                 take(&mut writer);
             }
         }
@@ -175,37 +211,44 @@ impl Clusters {
         clusters
     }
 
-    /// The centroid nearest to a row (as it is stored, rotated), and the squared distance to it.
-    pub(crate) fn assign(&self, row: Vec<f32>) -> (u32, f32) {
-        let kernels = Kernels::active();
-        let query = Query::of_rotated(row);
-        let mut best = (0, f32::NEG_INFINITY);
-        for at in self.candidates(kernels, &query) {
-            let Some(centroid) = self.centroids.get(at as usize) else { continue };
-            let value = query.score(kernels, centroid.scale, &centroid.bytes) - centroid.half_square;
-            if value > best.1 || (value == best.1 && at < best.0) {
-                best = (at, value);
+    /// The centroid nearest to each of some rows (as they are stored, rotated), and the squared distance to it.
+    fn assign(&self, rows: &[Query]) -> Vec<(u32, f32)> {
+        let mut nearest = vec![Nearest::default(); rows.len()];
+        if self.centroids.len() <= FEW {
+            let centroid = |at: usize| self.centroids.get(at).map_or((0.0, &[][..]), Centroid::stored);
+            for_each_score(rows, (self.centroids.len(), centroid), |row, first, scores| {
+                let Some(nearest) = nearest.get_mut(row) else { return };
+                let centroids = self.centroids.get(first..).unwrap_or_default();
+                for ((score, centroid), at) in scores.iter().zip(centroids).zip(first..) {
+                    nearest.offer(at, score - centroid.half_square);
+                }
+            });
+        } else {
+            let kernels = Kernels::active();
+            for (row, nearest) in rows.iter().zip(&mut nearest) {
+                for at in self.candidates(kernels, row) {
+                    let Some(centroid) = self.centroids.get(at as usize) else { continue };
+                    let score = row.score(kernels, centroid.scale, &centroid.bytes);
+                    nearest.offer(at as usize, score - centroid.half_square);
+                }
             }
         }
-        // |x - c|² = |x|² - 2 (x·c - |c|²/2), and |x| = 1.
-        (best.0, (1.0 - 2.0 * best.1).max(0.0))
+        nearest.into_iter().map(Nearest::found).collect()
     }
 
-    /// The centroids that may be the nearest one: by their codes, or all where they are few.
+    /// The centroids that may be the nearest one, by their codes.
     fn candidates(&self, kernels: &'static Kernels, query: &Query) -> Vec<u32> {
-        if self.centroids.len() <= FEW {
-            return (0..).zip(&self.centroids).map(|(at, _)| at).collect();
-        }
         let coded = CodedQuery::isotropic(query, &self.mean, self.layers);
         let codes = Codes { layers: self.layers, blocks: &self.blocks, second: &self.second };
         let pools = (Pool::new(1, CANDIDATES), Pool::new(0, 0));
         let mut pass = Pass::new(kernels, codes, &coded, Effort::default(), pools);
         let base = query.rotated().iter().zip(&self.mean).map(|(query, mean)| query * mean).sum();
         pass.scan(Run { first_block: 0, slots: self.centroids.len(), base }, &mut |_| true);
+        pass.end(&mut |_| true);
         pass.near.into_entries().into_iter().map(|entry| entry.slot).collect()
     }
 
-    /// [`assign`](Self::assign) for all rows, in their order.
+    /// The centroid nearest to each row, and the squared distance to it.
     pub(crate) fn assign_all(&self, rows: StoredRows<'_>, threads: NonZero<usize>) -> Vec<(u32, f32)> {
         let chunk = rows.len().div_ceil(threads.get()).max(1);
         let assign = |start: usize| {
@@ -213,9 +256,14 @@ impl Clusters {
             let row = |at| {
                 let mut vector = vec![0.0; rows.dimensions];
                 rows.read(at, &mut vector);
-                self.assign(vector)
+                Query::of_rotated(vector)
             };
-            (start..end).map(row).collect::<Vec<_>>()
+            let mut assigned = Vec::with_capacity(end - start);
+            for first in (start..end).step_by(ASSIGNED) {
+                let queries: Vec<Query> = (first..end.min(first + ASSIGNED)).map(row).collect();
+                assigned.append(&mut self.assign(&queries));
+            }
+            assigned
         };
         thread::scope(|scope| {
             let workers: Vec<_> =

@@ -27,7 +27,10 @@ use crate::query::{CodedQuery, Query};
 use crate::row::{best_scale, quantize};
 use crate::scan::Codes;
 use crate::sections::vectors;
+use crate::tiles::for_each_score;
+use std::num::NonZero;
 use std::ops::Range;
+use std::thread;
 
 /// Residuals that a query looks at first.
 const PROBES: usize = 4 * BLOCK_SLOTS;
@@ -37,17 +40,19 @@ const SAMPLE: usize = 16_384;
 const RESIDUALS_PER_DIMENSION: usize = 16;
 /// Widest vectors that weights are found for: it takes time by the third power of the width.
 const MAX_DIMENSIONS: usize = 1536;
+/// Rows of sums that the sample goes by at once.
+const PRODUCT_ROWS: usize = 32;
 /// What is added to the variance of every sign, against chance in the sample; beside the dimensions per residual.
 const RIDGE: f64 = 0.02;
 
 /// The section's bytes for residuals of unit length that stand for all.
-pub(crate) fn build(residuals: &[Vec<f32>], layers: Layers) -> Vec<u8> {
+pub(crate) fn build(residuals: &[Vec<f32>], layers: Layers, threads: NonZero<usize>) -> Vec<u8> {
     let dimensions = layers.dimensions();
     let enough = residuals.len() >= (RESIDUALS_PER_DIMENSION * dimensions).clamp(PROBES, SAMPLE);
     if !enough || dimensions > MAX_DIMENSIONS || layers.second_words() == 0 {
         return Vec::new();
     }
-    let Some(weights) = weights(residuals, layers) else { return Vec::new() };
+    let Some(weights) = weights(residuals, layers, threads) else { return Vec::new() };
     let probes: Vec<&Vec<f32>> = residuals.iter().step_by(residuals.len() / PROBES).take(PROBES).collect();
     let (mut section, mut record) = (Vec::new(), Vec::new());
     for vector in weights.chunks(dimensions.max(1)).chain(probes.iter().map(|probe| probe.as_slice())) {
@@ -56,9 +61,9 @@ pub(crate) fn build(residuals: &[Vec<f32>], layers: Layers) -> Vec<u8> {
     }
     let decoder = Decoder { layers, records: &section, blocks: &[], second: &[] };
     let (mut blocks, mut second, zero) = (Vec::new(), Vec::new(), vec![0.0; dimensions]);
-    let mut writer = BlockWriter::new(layers);
+    let mut writer = BlockWriter::new(layers, &zero, Some(decoder));
     for probe in probes {
-        if writer.push(probe, (&zero, &zero), 0.0, Some(&decoder)) {
+        if writer.push(probe, &zero, 0.0) {
             writer.take(|block, words| {
                 blocks.extend_from_slice(block);
                 second.extend_from_slice(words);
@@ -85,10 +90,10 @@ fn encode(vector: &[f32], record: &mut Vec<u8>) {
 }
 
 /// The rows of `C⁻¹ Kᵀ` for the first layer, then for all dimensions; `None` when the sample does not allow it.
-fn weights(sample: &[Vec<f32>], layers: Layers) -> Option<Vec<f32>> {
+fn weights(sample: &[Vec<f32>], layers: Layers, threads: NonZero<usize>) -> Option<Vec<f32>> {
     let dimensions = layers.dimensions();
     let signs = Signs::of(sample, dimensions);
-    let products = sign_products(sample, dimensions);
+    let products = sign_products(sample, dimensions, threads);
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let ridge = RIDGE + dimensions as f64 / sample.len() as f64;
     let mut rows = solve(&signs, &products, layers.first(), ridge)?;
@@ -124,11 +129,33 @@ impl Signs {
     }
 }
 
-/// `E[s_i r]`, row by row.
-fn sign_products(sample: &[Vec<f32>], dimensions: usize) -> Vec<f32> {
+/// `E[s_i r]`, row by row. All of the sample goes by for a few rows, then for the next ones, so that the sums stay in a
+/// CPU's nearer cache.
+fn sign_products(sample: &[Vec<f32>], dimensions: usize, threads: NonZero<usize>) -> Vec<f32> {
     let mut products = vec![0.0_f32; dimensions * dimensions];
+    let mut shares: Vec<Vec<(usize, &mut [f32])>> = (0..threads.get()).map(|_| Vec::new()).collect();
+    let parts = (0..).step_by(PRODUCT_ROWS).zip(products.chunks_mut((PRODUCT_ROWS * dimensions).max(1)));
+    for ((first, rows), at) in parts.zip((0..threads.get()).cycle()) {
+        if let Some(share) = shares.get_mut(at) {
+            share.push((first, rows));
+        }
+    }
+    thread::scope(|scope| {
+        for share in shares {
+            scope.spawn(move || share.into_iter().for_each(|(first, rows)| add_products(sample, first, rows)));
+        }
+    });
+    #[expect(clippy::cast_precision_loss, reason = "at most 16,384")]
+    let count = sample.len().max(1) as f32;
+    products.iter_mut().for_each(|sum| *sum /= count);
+    products
+}
+
+/// Adds to the rows of products from `first` on what each vector of the sample has for them.
+fn add_products(sample: &[Vec<f32>], first: usize, rows: &mut [f32]) {
     for vector in sample {
-        for (row, component) in products.chunks_exact_mut(dimensions.max(1)).zip(vector) {
+        let components = vector.get(first..).unwrap_or_default();
+        for (row, component) in rows.chunks_exact_mut(vector.len().max(1)).zip(components) {
             if *component >= 0.0 {
                 row.iter_mut().zip(vector).for_each(|(sum, part)| *sum += part);
             } else {
@@ -136,10 +163,6 @@ fn sign_products(sample: &[Vec<f32>], dimensions: usize) -> Vec<f32> {
             }
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "at most 16,384")]
-    let count = sample.len().max(1) as f32;
-    products.iter_mut().for_each(|sum| *sum /= count);
-    products
 }
 
 /// `(C + ridge)⁻¹ Kᵀ` for the first `count` signs, row by row, by Cholesky's method.
@@ -230,9 +253,31 @@ impl<'a> Decoder<'a> {
         records.map(product).collect()
     }
 
-    /// The weights that a vector gives to the signs of the first layer, and to all; `None` for no vector.
-    pub(crate) fn weights(&self, vector: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
-        Some(self.weights_of(&Vector::new(vector)?))
+    /// For residuals, one after the other, the sums of the weights that each gives to its own signs, negative ones
+    /// taken off: of the first layer, and of all dimensions. `None` for a residual of no length.
+    pub(crate) fn sums(&self, residuals: &[f32]) -> Vec<Option<(f64, f64)>> {
+        let residuals = residuals.chunks_exact(self.layers.dimensions().max(1));
+        let (first, all) = (self.layers.first(), self.layers.first() + self.layers.dimensions());
+        let (mut queries, mut sums, mut of_query) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, residual) in residuals.enumerate() {
+            let vector = Vector::new(residual);
+            sums.push(vector.as_ref().map(|_| (0.0, 0.0)));
+            queries.extend(vector.map(|vector| {
+                of_query.push((at, residual, vector.length));
+                vector.query
+            }));
+        }
+        let record = |at| self.record(at).unwrap_or_default();
+        for_each_score(&queries, (all, record), |query, record, scores| {
+            let Some((at, residual, length)) = of_query.get(query) else { return };
+            let Some(Some((of_first, of_all))) = sums.get_mut(*at) else { return };
+            let (sum, dimension) = if record < first { (of_first, record) } else { (of_all, record - first) };
+            for (score, part) in scores.iter().zip(residual.get(dimension..).unwrap_or_default()) {
+                let weight = f64::from(score * length);
+                *sum += if *part >= 0.0 { weight } else { -weight };
+            }
+        });
+        sums
     }
 
     fn weights_of(&self, vector: &Vector<'_>) -> (Vec<f32>, Vec<f32>) {

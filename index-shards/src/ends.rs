@@ -4,7 +4,21 @@ use crate::search::Hit;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// The best rows for both ends so far: at most `k` each, whatever the number of rows.
+/// How many rows are wanted at the similar and at the dissimilar end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) similar: usize,
+    pub(crate) dissimilar: usize,
+}
+
+impl Wanted {
+    /// The greater of both.
+    pub(crate) fn most(self) -> usize {
+        self.similar.max(self.dissimilar)
+    }
+}
+
+/// The best rows for both ends so far: at most as many as are wanted, whatever the number of rows.
 #[derive(Debug)]
 pub(crate) struct Ends {
     /// By descending score.
@@ -14,8 +28,8 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    pub(crate) fn new(k: usize) -> Self {
-        Self { similar: End::new(k, -1.0), dissimilar: End::new(k, 1.0) }
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self { similar: End::new(wanted.similar, -1.0), dissimilar: End::new(wanted.dissimilar, 1.0) }
     }
 
     /// Takes a row in at both ends.
@@ -109,6 +123,10 @@ impl Eq for Candidate {}
 mod tests {
     use super::*;
 
+    fn both(k: usize) -> Ends {
+        Ends::new(Wanted { similar: k, dissimilar: k })
+    }
+
     fn rows_of(ends: Ends) -> (Vec<u32>, Vec<u32>) {
         let rows = |end: End| end.into_hits().iter().map(|hit| hit.row).collect();
         (rows(ends.similar), rows(ends.dissimilar))
@@ -116,7 +134,7 @@ mod tests {
 
     #[test]
     fn damaged_scores_are_left_out_wherever_they_come() {
-        let mut ends = Ends::new(2);
+        let mut ends = both(2);
         let scores = [f32::NAN, 0.5, f32::INFINITY, -0.5, f32::NEG_INFINITY, 0.25, -f32::NAN];
         for (&score, row) in scores.iter().zip(0..) {
             ends.offer(Hit { shard: 0, row, score });
@@ -125,8 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_not_wanted_takes_nothing() {
+        let mut ends = Ends::new(Wanted { similar: 2, dissimilar: 0 });
+        for (&score, row) in [0.1, 0.9, 0.5].iter().zip(0..) {
+            ends.offer(Hit { shard: 0, row, score });
+        }
+        let mut all = both(2);
+        all.merge(Ends::new(Wanted { similar: 0, dissimilar: 2 }));
+        all.merge(ends);
+        assert_eq!(rows_of(all), (vec![1, 2], vec![]));
+    }
+
+    #[test]
     fn zero_and_minus_zero_are_a_tie() {
-        let mut ends = Ends::new(3);
+        let mut ends = both(3);
         for (&score, row) in [0.0, -0.0, 0.0].iter().zip(0..) {
             ends.offer(Hit { shard: 0, row, score });
         }
@@ -135,7 +165,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_first_shard_and_row_in_whatever_order_they_come() {
-        let mut ends = Ends::new(2);
+        let mut ends = both(2);
         for (shard, row) in [(1, 0), (0, 7), (1, 1), (0, 3)] {
             ends.offer(Hit { shard, row, score: 0.5 });
         }

@@ -111,16 +111,16 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
-    /// Of a residual, whose weights are itself or what the decoder makes of it.
-    fn of(residual: &[f32], mean: &[f32], layers: Layers, decoder: Option<&Decoder<'_>>) -> Self {
+    /// Of a residual. `sums` are those of its weights under its signs, of the first layer and of all dimensions, by what
+    /// the decoder makes of it; without, the weights are the residual itself.
+    fn of(residual: &[f32], mean: &[f32], layers: Layers, sums: Option<(f64, f64)>) -> Self {
         let (first, _) = residual.split_at_checked(layers.first).unwrap_or((residual, &[]));
         let add: f64 = mean.iter().zip(residual).map(|(mean, part)| f64::from(*mean) * f64::from(*part)).sum();
-        let (first, second) = match decoder.and_then(|decoder| decoder.weights(residual)) {
-            Some((first_weights, weights)) => {
+        let (first, second) = match sums {
+            Some((first, all)) => {
                 let length = squares(residual).sqrt();
-                let weight =
-                    |weights: &[f32]| length * length / signed(residual, weights).max(LEAST_EXPLAINED * length);
-                if length > 0.0 { (weight(&first_weights), weight(&weights)) } else { (0.0, 0.0) }
+                let weight = |sum: f64| length * length / sum.max(LEAST_EXPLAINED * length);
+                if length > 0.0 { (weight(first), weight(all)) } else { (0.0, 0.0) }
             }
             None => {
                 #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
@@ -136,18 +136,12 @@ impl Factors {
 
 /// `|r|² / Σ|r_i|`; 0 for no residual.
 fn length_by_signs(residual: &[f32]) -> f64 {
-    let sizes = signed(residual, residual);
+    let sizes: f64 = residual.iter().map(|part| f64::from(part.abs())).sum();
     if sizes > 0.0 { squares(residual) / sizes } else { 0.0 }
 }
 
 fn squares(residual: &[f32]) -> f64 {
     residual.iter().map(|part| f64::from(*part).powi(2)).sum()
-}
-
-/// `Σ weight_i sign(r_i)`.
-fn signed(residual: &[f32], weights: &[f32]) -> f64 {
-    let sign = |part: f32| if part >= 0.0 { 1.0 } else { -1.0 };
-    residual.iter().zip(weights).map(|(part, weight)| sign(*part) * f64::from(*weight)).sum()
 }
 
 /// To the nearest bf16, ties to even; finite values only.
@@ -163,48 +157,43 @@ fn from_bf16(bits: u16) -> f32 {
 
 /// Collects rows of one list into blocks.
 #[derive(Debug)]
-pub(crate) struct BlockWriter {
+pub(crate) struct BlockWriter<'a> {
     layers: Layers,
-    filled: usize,
+    mean: &'a [f32],
+    decoder: Option<Decoder<'a>>,
     block: Vec<u8>,
     second: Vec<u8>,
-    residual: Vec<f32>,
+    /// Residuals of the rows so far, one after the other.
+    residuals: Vec<f32>,
+    /// For each row so far, what is added to what is stored as `mean·r`.
+    biases: Vec<f32>,
 }
 
-impl BlockWriter {
-    pub(crate) fn new(layers: Layers) -> Self {
+impl<'a> BlockWriter<'a> {
+    /// `mean` is that of the shard.
+    pub(crate) fn new(layers: Layers, mean: &'a [f32], decoder: Option<Decoder<'a>>) -> Self {
         Self {
             layers,
-            filled: 0,
+            mean,
+            decoder,
             block: vec![0; layers.block_bytes()],
             second: vec![0; layers.second_bytes() * BLOCK_SLOTS],
-            residual: vec![0.0; layers.dimensions],
+            residuals: Vec::with_capacity(layers.dimensions * BLOCK_SLOTS),
+            biases: Vec::with_capacity(BLOCK_SLOTS),
         }
     }
 
     /// Puts a row, as it is stored under the rotation, into the next slot; true when that fills the block, which is then
     /// to be [taken](Self::take). `bias` is added to what is stored as `mean·r`.
-    pub(crate) fn push(
-        &mut self,
-        row: &[f32],
-        (centroid, mean): (&[f32], &[f32]),
-        bias: f32,
-        decoder: Option<&Decoder<'_>>,
-    ) -> bool {
-        for ((residual, component), centre) in self.residual.iter_mut().zip(row).zip(centroid) {
-            *residual = component - centre;
-        }
-        let slot = self.filled;
-        self.write_signs(slot);
-        let mut factors = Factors::of(&self.residual, mean, self.layers, decoder);
-        factors.add += bias;
-        self.write_factors(slot, factors);
-        self.filled += 1;
-        self.filled == BLOCK_SLOTS
+    pub(crate) fn push(&mut self, row: &[f32], centroid: &[f32], bias: f32) -> bool {
+        let residual = row.iter().zip(centroid).map(|(component, centre)| component - centre);
+        self.residuals.extend(residual.take(self.layers.dimensions));
+        self.biases.push(bias);
+        self.biases.len() == BLOCK_SLOTS
     }
 
-    fn write_signs(&mut self, slot: usize) {
-        let first = self.residual.get(..self.layers.first).unwrap_or(&self.residual);
+    fn write_signs(&mut self, slot: usize, residual: &[f32]) {
+        let first = residual.get(..self.layers.first).unwrap_or(residual);
         let column = if slot < BLOCK_SLOTS / 2 { 2 * slot } else { 2 * (slot - BLOCK_SLOTS / 2) + 1 };
         for (line, dimensions) in self.block.chunks_exact_mut(BLOCK_SLOTS).zip(first.chunks(8)) {
             if let Some(byte) = line.get_mut(column) {
@@ -214,7 +203,7 @@ impl BlockWriter {
             }
         }
         let words = self.second.chunks_exact_mut(size_of::<u64>()).skip(slot * self.layers.second_words());
-        for (word, dimensions) in words.zip(self.residual.chunks(WORD)) {
+        for (word, dimensions) in words.zip(residual.chunks(WORD)) {
             word.copy_from_slice(&signs(dimensions).to_le_bytes());
         }
     }
@@ -231,15 +220,29 @@ impl BlockWriter {
 
     /// Whether no row waits for its block to be taken.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filled == 0
+        self.biases.is_empty()
     }
 
     /// Hands the block and its second layer over, full or not, and begins the next one.
     pub(crate) fn take<T>(&mut self, hand_over: impl FnOnce(&[u8], &[u8]) -> T) -> T {
+        let residuals = std::mem::take(&mut self.residuals);
+        let sums = match self.decoder {
+            Some(decoder) => decoder.sums(&residuals),
+            None => vec![None; self.biases.len()],
+        };
+        let biases = std::mem::take(&mut self.biases);
+        let rows = residuals.chunks_exact(self.layers.dimensions.max(1)).zip(sums).zip(&biases).enumerate();
+        for (slot, ((residual, sums), bias)) in rows {
+            self.write_signs(slot, residual);
+            let factors = Factors::of(residual, self.mean, self.layers, sums);
+            self.write_factors(slot, Factors { add: factors.add + bias, ..factors });
+        }
         let taken = hand_over(&self.block, &self.second);
         self.block.fill(0);
         self.second.fill(0);
-        self.filled = 0;
+        (self.residuals, self.biases) = (residuals, biases);
+        self.residuals.clear();
+        self.biases.clear();
         taken
     }
 }
@@ -267,14 +270,14 @@ mod tests {
     fn signs_and_factors_lie_where_the_table_says() {
         let layers = Layers::new(130);
         assert_eq!((layers.first(), layers.second_words()), (64, 3));
-        let mut writer = BlockWriter::new(layers);
         let centroid = vec![0.0; 130];
         let mean: Vec<f32> = (0..130).map(|at| if at == 9 { 1.0 } else { 0.0 }).collect();
+        let mut writer = BlockWriter::new(layers, &mean, None);
         let mut row = vec![-0.1; 130];
         row[9] = 0.5;
         row[129] = 0.25;
         for _ in 0..33 {
-            writer.push(&row, (&centroid, &mean), 0.0, None);
+            writer.push(&row, &centroid, 0.0);
         }
         writer.take(|block, second| {
             let set: Vec<usize> = (0..64 * 8).filter(|at| block[*at] != 0).collect();
@@ -297,8 +300,8 @@ mod tests {
     #[test]
     fn no_residual_is_no_weight() {
         let layers = Layers::new(2);
-        let mut writer = BlockWriter::new(layers);
-        writer.push(&[0.6, 0.8], (&[0.6, 0.8], &[0.6, 0.8]), 0.0, None);
+        let mut writer = BlockWriter::new(layers, &[0.6, 0.8], None);
+        writer.push(&[0.6, 0.8], &[0.6, 0.8], 0.0);
         writer.take(|block, _| assert_eq!(layers.factors(block, 0), Factors::default()));
     }
 

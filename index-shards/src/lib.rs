@@ -101,7 +101,9 @@ mod set_search;
 mod shard;
 mod shard_search;
 mod thin;
+mod tiles;
 mod verify;
+mod whole;
 mod window;
 mod writer;
 
@@ -117,7 +119,7 @@ pub use merge::{MergeOptions, MergeSummary, merge};
 pub use place::{Footprint, Place};
 pub use reference::Reference;
 pub use region::Region;
-pub use scan::Effort;
+pub use scan::{Effort, ListEffort};
 pub use search::{Dissimilar, Hit, PerPlace, Retrieval, SearchOptions, Work};
 pub use sections::blobs::MAX_BLOB_BYTES;
 pub use sections::centroids::MAX_CENTROIDS;

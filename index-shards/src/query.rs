@@ -4,6 +4,7 @@ use crate::fault::{Fault, expect};
 use crate::kernels::Kernels;
 use crate::layers::Layers;
 use crate::rotation::Rotation;
+use crate::whole::{largest, nearest};
 
 /// Largest component of the query in whole numbers: sums over 1024 dimensions fit 32 bits.
 const FULL: f32 = 8191.0;
@@ -43,9 +44,9 @@ impl Query {
 
     /// Of a vector that is rotated already and not zero.
     pub(crate) fn of_rotated(rotated: Vec<f32>) -> Self {
-        let factor = FULL / largest(&rotated);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 8191 in size by the factor, and `as` saturates")]
-        let whole: Vec<i16> = rotated.iter().map(|component| (component * factor).round_ties_even() as i16).collect();
+        let factor = FULL / largest(&rotated, f32::MIN_POSITIVE);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 8191 in size by the factor")]
+        let whole: Vec<i16> = rotated.iter().map(|component| nearest(component * factor) as i16).collect();
         let squares: i64 = whole.iter().map(|component| i64::from(*component).pow(2)).sum();
         #[expect(clippy::cast_precision_loss, reason = "at most 2^42 by the widest vector")]
         let scale = 1.0 / (squares as f64).sqrt();
@@ -64,17 +65,22 @@ impl Query {
 
     /// Dot product with a stored vector, by whole numbers alone, so the same on every CPU.
     pub(crate) fn score(&self, kernels: &Kernels, scale: f32, bytes: &[u8]) -> f32 {
+        self.scaled((kernels.dot_i8)(&self.whole, bytes), scale)
+    }
+
+    /// The query in whole numbers, for kernels.
+    pub(crate) fn whole(&self) -> &[i16] {
+        &self.whole
+    }
+
+    /// The score by the dot product of [`whole`](Self::whole) and a vector's bytes.
+    pub(crate) fn scaled(&self, dot: i64, scale: f32) -> f32 {
         #[expect(clippy::cast_precision_loss, reason = "at most 2^37 by the widest vector")]
-        let whole = (kernels.dot_i8)(&self.whole, bytes) as f64;
+        let whole = dot as f64;
         #[expect(clippy::cast_possible_truncation, reason = "a cosine, rounded to f32")]
         let score = (whole * self.scale * f64::from(scale)) as f32;
         score
     }
-}
-
-/// Largest component in size; never 0, so that it can be divided by.
-fn largest(vector: &[f32]) -> f32 {
-    vector.iter().fold(f32::MIN_POSITIVE, |most, component| most.max(component.abs()))
 }
 
 /// What a query looks like to the codes of one shard, in tables and small numbers.
@@ -124,10 +130,9 @@ impl CodedQuery {
         first.resize(layers.first(), 0.0);
         let (tables, table_scale) = tables(&first);
         let second = if layers.second_words() > 0 { second } else { &[] };
-        let weight_scale = largest(second) / WEIGHT_FULL;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255, and `as` saturates")]
-        let mut weights: Vec<u8> =
-            second.iter().map(|part| (part.abs() / weight_scale).round_ties_even() as u8).collect();
+        let weight_scale = largest(second, f32::MIN_POSITIVE) / WEIGHT_FULL;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+        let mut weights: Vec<u8> = second.iter().map(|part| nearest(part.abs() / weight_scale) as u8).collect();
         weights.resize(layers.second_words() * 64, 0);
         #[expect(clippy::cast_precision_loss, reason = "at most 255 for each of 65,536 dimensions")]
         let weight_sum = weights.iter().map(|weight| u32::from(*weight)).sum::<u32>() as f32;
@@ -173,8 +178,8 @@ fn tables(first: &[f32]) -> (Vec<[u8; 16]>, f32) {
         let mut table = [0; 16];
         for (entry, signs) in table.iter_mut().zip(0_u32..) {
             let signed = group.iter().enumerate().map(|(at, part)| if signs >> at & 1 == 1 { *part } else { -part });
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 63, and `as` saturates")]
-            let step = ((signed.sum::<f32>() + reach(group)) / step).round_ties_even() as u8;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 63")]
+            let step = nearest((signed.sum::<f32>() + reach(group)) / step) as u8;
             *entry = step;
         }
         table

@@ -3,16 +3,18 @@
 //! The stored vector has unit length exactly (up to the scale's rounding), whatever the bytes lost of the original: its
 //! scale is one over the length of the bytes.
 
+use crate::whole::{largest, nearest};
+
 /// Largest component as it is stored.
 const FULL: f32 = 127.0;
 
 /// Stores a vector of unit length as bytes and returns their scale. `out` has the vector's width.
 pub(crate) fn quantize(vector: &[f32], out: &mut [i8]) -> f32 {
-    let largest = vector.iter().fold(0.0_f32, |most, component| most.max(component.abs()));
+    let largest = largest(vector, 0.0);
     let factor = if largest > 0.0 { FULL / largest } else { 0.0 };
     for (byte, component) in out.iter_mut().zip(vector) {
-        #[expect(clippy::cast_possible_truncation, reason = "at most 127 in size by the factor, and `as` saturates")]
-        let rounded = (component * factor).round_ties_even() as i8;
+        #[expect(clippy::cast_possible_truncation, reason = "at most 127 in size by the factor")]
+        let rounded = nearest(component * factor) as i8;
         *byte = rounded;
     }
     scale_of(out.iter().copied())

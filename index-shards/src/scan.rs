@@ -13,17 +13,38 @@ pub struct Effort {
     pub first_slack: f32,
     /// The same for the estimate by all dimensions.
     pub second_slack: f32,
-    /// How many standard deviations of its rows a list is expected to reach beyond its centroid, in the query's
-    /// direction; lists that would have to reach further are not scanned.
-    pub list_reach: f32,
+    /// Which lists are scanned for the similar end.
+    pub near_lists: ListEffort,
+    /// Which lists are scanned for the dissimilar end.
+    pub far_lists: ListEffort,
     /// Most rows per end whose exact vectors are read, as a multiple of `k`.
     pub candidates_per_k: usize,
 }
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { first_slack: 1.5, second_slack: 2.0, list_reach: 5.5, candidates_per_k: 256 }
+        Self {
+            first_slack: 1.5,
+            second_slack: 2.0,
+            near_lists: ListEffort { reach: 5.0, least: 0.02, most: 0.4 },
+            far_lists: ListEffort { reach: 6.5, least: 0.06, most: 0.2 },
+            candidates_per_k: 256,
+        }
     }
+}
+
+/// Which lists are scanned for one end, in shards that have lists. They come by how near to that end their centroids
+/// are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ListEffort {
+    /// How many standard deviations of its rows' scores a list is expected to reach beyond its centroid; lists that would
+    /// have to reach further are not scanned.
+    pub reach: f32,
+    /// The share of all lists that is scanned whatever they promise, from 0 to 1.
+    pub least: f32,
+    /// The greatest share of all lists that is scanned, from 0 to 1. It does not hold where a filter is asked for, and
+    /// as long as fewer references were found than are wanted.
+    pub most: f32,
 }
 
 /// A row that may be near enough to an end.
@@ -246,7 +267,8 @@ impl<'a> Pass<'a> {
         self.query.spread
     }
 
-    /// Scans a run. `admit` says of a slot whether its row is wanted; it is asked only about rows that look good.
+    /// Scans a run. `admit` says of a slot whether its row is wanted; it is asked only about rows that look good. Some rows
+    /// may be left waiting for the second layer, until more of them come or the pass [ends](Self::end).
     pub(crate) fn scan(&mut self, run: Run, admit: &mut dyn FnMut(u32) -> bool) {
         let block_bytes = self.codes.layers.block_bytes();
         let count = run.slots.div_ceil(BLOCK_SLOTS);
@@ -274,6 +296,10 @@ impl<'a> Pass<'a> {
             (self.near.cut(), -self.far.cut())
         };
         (kernels.scan_blocks)(blocks, block_bytes, &query.tables, &params, &mut visit);
+    }
+
+    /// Looks closer at what still waits after the last run.
+    pub(crate) fn end(&mut self, admit: &mut dyn FnMut(u32) -> bool) {
         self.look_closer(admit);
     }
 

@@ -40,6 +40,8 @@ pub enum Dissimilar {
     /// The least similar ones.
     #[default]
     Farthest,
+    /// None: nothing is looked for at that end, which takes less time.
+    None,
     /// Any, drawn by this seed; each equally often.
     Random {
         /// The same seed draws the same references from the same shards.
@@ -79,8 +81,9 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// Both ends of the ranking. Each list has `k` hits, or as many as there are admitted rows. A row can be in both. Rows
-/// whose stored vector is damaged so that its score is not a finite number are in neither.
+/// Both ends of the ranking. Each list has `k` hits, or as many as there are admitted rows; with [`Dissimilar::None`]
+/// the second is empty. A row can be in both. Rows whose stored vector is damaged so that its score is not a finite
+/// number are in neither.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Retrieval {
     /// The most similar references, by descending score; ties by shard, then row.

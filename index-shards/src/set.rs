@@ -1,10 +1,11 @@
 //! Several shards that are searched as one.
 
 use crate::error::{OpenError, ReadError, SearchError};
+use crate::reference::Reference;
 use crate::search::{Hit, Retrieval, SearchOptions};
 use crate::sections::removed::RemovedRows;
 use crate::set_search::SetSearch;
-use crate::shard::{Reference, Shard};
+use crate::shard::Shard;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -129,6 +130,23 @@ impl ShardSet {
     pub fn reference(&self, hit: &Hit) -> Result<Reference, ReadError> {
         let missing = || ReadError::NoSuchShard { found: hit.shard, shards: self.shards.len() };
         self.shards.get(hit.shard).ok_or_else(missing)?.reference(hit.row)
+    }
+
+    /// The references of hits, in their order; faster than asking for [each](Self::reference) by itself.
+    ///
+    /// # Errors
+    /// No such shard or row; or a shard is damaged there or was cut.
+    pub fn references(&self, hits: &[Hit]) -> Result<Vec<Reference>, ReadError> {
+        let mut rows_of: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        hits.iter().for_each(|hit| rows_of.entry(hit.shard).or_default().push(hit.row));
+        let mut found = BTreeMap::new();
+        for (position, rows) in rows_of {
+            let missing = || ReadError::NoSuchShard { found: position, shards: self.shards.len() };
+            let references = self.shards.get(position).ok_or_else(missing)?.references(&rows)?;
+            found.insert(position, references.into_iter());
+        }
+        // The references of a shard come in the order of its hits.
+        Ok(hits.iter().filter_map(|hit| found.get_mut(&hit.shard)?.next()).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A search of several shards as one.
 
 use crate::dissimilar::{by_centroids, drawn};
-use crate::ends::Ends;
+use crate::ends::{Ends, Wanted};
 use crate::error::{ReadError, SearchError};
 use crate::fault::expect;
 use crate::filter::{Filter, FilterTest};
@@ -50,11 +50,12 @@ impl<'a> SetSearch<'a> {
             Some(_) => self.options.k.saturating_mul(THINNED_FROM),
             None => self.options.k,
         };
-        let shares = self.shares(wanted, &self.filter)?;
-        let (ends, mut work) = self.both_ends(wanted, &shares);
+        let both = self.wanted(wanted);
+        let shares = self.shares(both, &self.filter)?;
+        let (ends, mut work) = self.both_ends(both, &shares);
         let (similar, farthest) = (ends.similar.into_hits(), ends.dissimilar.into_hits());
         let dissimilar = match self.options.dissimilar {
-            Dissimilar::Farthest => farthest,
+            Dissimilar::Farthest | Dissimilar::None => farthest,
             Dissimilar::Random { seed } => drawn(&shares, wanted, seed),
             Dissimilar::Centroid => by_centroids(&shares, wanted, &farthest),
             Dissimilar::FarInWindow { .. } if self.options.filter.window.is_some() => farthest,
@@ -70,19 +71,30 @@ impl<'a> SetSearch<'a> {
         Ok(Retrieval { similar, dissimilar, work })
     }
 
-    /// Each shard's share of a search for `k` at either end.
-    fn shares(&self, k: usize, filter: &FilterTest) -> Result<Vec<ShardSearch<'_>>, ReadError> {
+    /// How many of the most and of the least similar references the first pass is to find, where `k` are wanted.
+    fn wanted(&self, k: usize) -> Wanted {
+        let dissimilar = match self.options.dissimilar {
+            Dissimilar::Farthest | Dissimilar::Centroid => k,
+            Dissimilar::FarInWindow { .. } if self.options.filter.window.is_some() => k,
+            // Nobody looks at them.
+            Dissimilar::None | Dissimilar::Random { .. } | Dissimilar::FarInWindow { .. } => 0,
+        };
+        Wanted { similar: k, dissimilar }
+    }
+
+    /// Each shard's share of a search for so many.
+    fn shares(&self, wanted: Wanted, filter: &FilterTest) -> Result<Vec<ShardSearch<'_>>, ReadError> {
         let shards = self.set.shards().iter().zip(&self.queries).enumerate();
         shards
             .map(|(position, (shard, query))| {
                 let removed = self.set.removed(position)?;
-                ShardSearch::new((shard, position), query, filter, removed, (k, self.options.effort))
+                ShardSearch::new((shard, position), query, filter, removed, (wanted, self.options.effort))
             })
             .collect()
     }
 
     /// What all shares find, on as many threads as allowed. In which order parts are merged does not matter.
-    fn both_ends(&self, k: usize, shares: &[ShardSearch<'_>]) -> (Ends, Work) {
+    fn both_ends(&self, wanted: Wanted, shares: &[ShardSearch<'_>]) -> (Ends, Work) {
         let parts: Vec<(&ShardSearch<'_>, Part)> =
             shares.iter().flat_map(|share| share.parts().into_iter().map(move |part| (share, part))).collect();
         let threads = self.options.threads.min(parts.len());
@@ -103,7 +115,7 @@ impl<'a> SetSearch<'a> {
                 joined.flat_map(|found| found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
             })
         };
-        let (mut ends, mut work) = (Ends::new(k), Work::default());
+        let (mut ends, mut work) = (Ends::new(wanted), Work::default());
         for (part, did) in found {
             ends.merge(part);
             work.add(did);
@@ -117,8 +129,9 @@ impl<'a> SetSearch<'a> {
         let place = self.set.reference(best)?.place;
         let window = Window::Circle { lat_deg: place.lat_deg, lon_deg: place.lon_deg, radius_m };
         let filter = FilterTest::new(&Filter { window: Some(window), ..self.options.filter.clone() })?;
-        let shares = self.shares(k, &filter)?;
-        let (ends, work) = self.both_ends(k, &shares);
+        let wanted = Wanted { similar: 0, dissimilar: k };
+        let shares = self.shares(wanted, &filter)?;
+        let (ends, work) = self.both_ends(wanted, &shares);
         Ok((ends.dissimilar.into_hits(), work))
     }
 

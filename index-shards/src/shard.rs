@@ -1,5 +1,6 @@
 //! One shard, open.
 
+mod references;
 mod sections;
 
 use crate::clusters::Layout;
@@ -10,12 +11,9 @@ use crate::fault::Fault;
 use crate::header::Header;
 use crate::mapping::Mapping;
 use crate::open_file::OpenFile;
-pub(crate) use crate::reference::Reference;
 use crate::region::Region;
 use crate::rotation::Rotation;
 use crate::row::dequantize;
-use crate::sections::columns::NO_TIME;
-use crate::sections::details::blocks as details_blocks;
 use crate::sections::{Entry, Kind, blobs};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -147,23 +145,6 @@ impl Shard {
         })
     }
 
-    /// The reference of a row.
-    ///
-    /// # Errors
-    /// No such row; or the file is damaged there or was cut.
-    pub fn reference(&self, row: u32) -> Result<Reference, ReadError> {
-        self.check_row(row)?;
-        let in_row = |kind: Kind| move |fault| self.damaged(kind, Some(row), fault);
-        let columns = self.columns()?.get(row).ok_or_else(|| self.too_short(Kind::Columns))?;
-        let captured_at_ms = Some(columns.captured_ms).filter(|time| *time != NO_TIME);
-        let details = self.details()?;
-        let (name, place) = details
-            .look(row, |found| Ok((found.name()?.to_owned(), found.place(columns.lat, columns.lon, captured_at_ms)?)))
-            .map_err(in_row(Kind::Details))?;
-        let source = self.sources()?.get(columns.source).map_err(in_row(Kind::Sources))?.map(String::from);
-        Ok(Reference { row, position: columns.position, name, place, source })
-    }
-
     /// The position of a row in the order in which references were given to the writer. Reads nothing but that.
     ///
     /// # Errors
@@ -180,33 +161,6 @@ impl Shard {
     pub fn row_at(&self, position: u32) -> Result<Option<u32>, ReadError> {
         let columns = self.columns()?;
         Ok((0..self.header.rows).find(|row| columns.position(*row) == Some(position)))
-    }
-
-    /// Calls `visit` for all references by row, each packed part of the file unpacked once; so it is much faster than
-    /// asking for one after the other.
-    ///
-    /// # Errors
-    /// Those of `visit`; or the file is damaged or was cut.
-    pub fn for_each_reference<E: From<ReadError>>(
-        &self,
-        mut visit: impl FnMut(Reference) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let (columns, sources, details) = (self.columns()?, self.sources()?, self.details()?);
-        for block in 0..details_blocks(self.header.rows) {
-            let mut references = Vec::new();
-            details
-                .for_each(block, |row, found| {
-                    let Some(known) = columns.get(row) else { return Ok(()) };
-                    let captured_at_ms = Some(known.captured_ms).filter(|time| *time != NO_TIME);
-                    let place = found.place(known.lat, known.lon, captured_at_ms)?;
-                    let (name, source) = (found.name()?.to_owned(), sources.get(known.source)?.map(String::from));
-                    references.push(Reference { row, position: known.position, name, place, source });
-                    Ok(())
-                })
-                .map_err(|fault| self.damaged(Kind::Details, None, fault))?;
-            references.into_iter().try_for_each(&mut visit)?;
-        }
-        Ok(())
     }
 
     /// The blob of a row; `None` without one. Brings in no other row's.

@@ -1,7 +1,7 @@
 //! One shard's share of a search.
 
 use crate::decoder::Decoder;
-use crate::ends::{End, Ends};
+use crate::ends::{End, Ends, Wanted};
 use crate::error::ReadError;
 use crate::filter::{Admission, FilterTest};
 use crate::kernels::Kernels;
@@ -56,7 +56,7 @@ pub(crate) struct ShardSearch<'a> {
     slots: Slots<'a>,
     codes: Codes<'a>,
     decoder: Option<Decoder<'a>>,
-    k: usize,
+    wanted: Wanted,
     effort: Effort,
 }
 
@@ -67,7 +67,7 @@ impl<'a> ShardSearch<'a> {
         query: &'a Query,
         filter: &FilterTest,
         removed: Vec<RemovedRows<'a>>,
-        (k, effort): (usize, Effort),
+        (wanted, effort): (Wanted, Effort),
     ) -> Result<Self, ReadError> {
         let sources = filter.sources.as_ref().map(|names| shard.source_codes(names)).transpose()?;
         let rows = shard.rows();
@@ -82,7 +82,7 @@ impl<'a> ShardSearch<'a> {
             slots: shard.slots()?,
             codes: Codes { layers: shard.layers(), blocks: shard.codes()?, second: shard.second()? },
             decoder: shard.decoder()?,
-            k,
+            wanted,
             effort,
         })
     }
@@ -117,7 +117,7 @@ impl<'a> ShardSearch<'a> {
     fn is_exact(&self) -> bool {
         let rows = u64::from(self.shard.rows());
         // So many of the rows are wanted that the codes could not choose among them.
-        let most = (self.k as u64).saturating_mul(64).max(EXACT_ROWS);
+        let most = (self.wanted.most() as u64).saturating_mul(64).max(EXACT_ROWS);
         rows <= most || (!self.admission.is_open() && self.admission.count(EXACT_FILTERED_ROWS) <= EXACT_FILTERED_ROWS)
     }
 
@@ -147,7 +147,7 @@ impl<'a> ShardSearch<'a> {
     }
 
     fn run_exact(&self, zones: Range<u32>) -> (Ends, Work) {
-        let (mut ends, mut exact_rows) = (Ends::new(self.k), 0);
+        let (mut ends, mut exact_rows) = (Ends::new(self.wanted), 0);
         for zone in zones {
             self.admission.for_each(zone, &mut |row| {
                 ends.offer(self.hit(row));
@@ -166,15 +166,14 @@ impl<'a> ShardSearch<'a> {
             Some(decoder) => decoder.prepare(self.query, &mean),
             None => CodedQuery::isotropic(self.query, &mean, self.codes.layers),
         };
-        let most =
-            self.k.saturating_mul(self.effort.candidates_per_k).min(MAX_CANDIDATES.max(self.k.saturating_mul(4)));
-        let pools = (Pool::new(self.k, most), Pool::new(self.k, most));
+        let pools = (self.pool(self.wanted.similar), self.pool(self.wanted.dissimilar));
         let mut pass = Pass::new(self.kernels, self.codes, &coded, self.effort, pools);
         let lists = scan(&mut pass, &mean);
+        pass.end(&mut |slot| self.admits_slot(slot));
         let (scanned_rows, second_rows) = (pass.scanned, pass.second);
         let (near, far) = (pass.near.into_entries(), pass.far.into_entries());
         self.shard.expect_rows(near.iter().chain(&far).filter_map(|entry| self.slots.row(entry.slot)));
-        let mut ends = Ends::new(self.k);
+        let mut ends = Ends::new(self.wanted);
         let faults = slow_faults();
         let exact_rows = self.refine(&near, &mut ends.similar) + self.refine(&far, &mut ends.dissimilar);
         if slow_faults() > faults {
@@ -185,6 +184,12 @@ impl<'a> ShardSearch<'a> {
             + second_rows * layers.second_bytes() as u64
             + exact_rows * layers.dimensions() as u64;
         (ends, Work { scanned_rows, second_rows, exact_rows, lists, bytes })
+    }
+
+    /// For the candidates of an end at which `k` rows are wanted.
+    fn pool(&self, k: usize) -> Pool {
+        let most = k.saturating_mul(self.effort.candidates_per_k).min(MAX_CANDIDATES.max(k.saturating_mul(4)));
+        Pool::new(k, most)
     }
 
     /// Reads the vectors of the candidates that may still get in. Returns how many.
@@ -229,16 +234,20 @@ impl<'a> ShardSearch<'a> {
         pass.scan(run, &mut |slot| self.admits_slot(slot));
     }
 
-    /// Scans the nearest lists until none can have a row for the similar end, then the farthest ones likewise. Returns
-    /// how many lists.
+    /// Scans near and far lists in turn, so that it is soon known at either end what is good, until none can have a row
+    /// for its end. Returns how many lists.
     fn scan_lists(&self, pass: &mut Pass<'_>) -> u64 {
-        let reach = self.effort.list_reach * pass.spread();
-        let mut order = ListOrder::new(self.centroids, |scale, bytes| self.score(scale, bytes), reach);
-        while let Some(run) = order.next_similar(pass.near.cut()) {
-            pass.scan(run, &mut |slot| self.admits_slot(slot));
-        }
-        while let Some(run) = order.next_dissimilar(pass.far.cut()) {
-            pass.scan(run, &mut |slot| self.admits_slot(slot));
+        let efforts = (self.effort.near_lists, self.effort.far_lists);
+        let score = |scale, bytes: &[u8]| self.score(scale, bytes);
+        let mut order = ListOrder::new(self.centroids, score, pass.spread(), efforts, self.admission.is_open());
+        let (mut near, mut far) = (true, true);
+        while near || far {
+            let run = near.then(|| order.next_similar(pass.near.cut())).flatten();
+            near = run.is_some();
+            run.into_iter().for_each(|run| pass.scan(run, &mut |slot| self.admits_slot(slot)));
+            let run = far.then(|| order.next_dissimilar(pass.far.cut())).flatten();
+            far = run.is_some();
+            run.into_iter().for_each(|run| pass.scan(run, &mut |slot| self.admits_slot(slot)));
         }
         order.visited()
     }

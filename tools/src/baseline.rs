@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use clap::ValueEnum;
-use index_shards::{Place, PositionOf, Row, SearchOptions, ShardDescription, ShardSet, ShardWriter, WriterOptions};
+use index_shards::{
+    Dissimilar, Place, PositionOf, Row, SearchOptions, ShardDescription, ShardSet, ShardWriter, WriterOptions,
+};
 use quantized_models::RgbImage;
 use serde::Serialize;
 
@@ -106,11 +108,11 @@ pub fn retrieve(
     }
     writer.finish()?;
     let shards = ShardSet::open(&[path])?;
-    let options = SearchOptions { k, ..SearchOptions::default() };
+    let options = SearchOptions { k, dissimilar: Dissimilar::None, ..SearchOptions::default() };
     let find = |query: &Option<Vec<f32>>| {
         let Some(query) = query else { return Ok(Vec::new()) };
         let hits = shards.search(query, &options)?.similar;
-        hits.iter().map(|hit| Ok(shards.reference(hit)?.place)).collect()
+        Ok(shards.references(&hits)?.into_iter().map(|reference| reference.place).collect())
     };
     queries.iter().map(find).collect()
 }

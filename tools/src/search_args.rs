@@ -79,6 +79,7 @@ impl EndsArgs {
     pub fn apply(&self, options: SearchOptions) -> SearchOptions {
         let dissimilar = match self.dissimilar.unwrap_or(Way::Farthest) {
             Way::Farthest => Dissimilar::Farthest,
+            Way::None => Dissimilar::None,
             Way::Random => Dissimilar::Random { seed: self.seed },
             Way::Centroid => Dissimilar::Centroid,
             Way::FarInWindow => Dissimilar::FarInWindow { radius_m: self.far_radius_m },
@@ -93,6 +94,8 @@ impl EndsArgs {
 enum Way {
     /// The least similar ones
     Farthest,
+    /// None: faster; where a fix is made, all candidates weigh alike
+    None,
     /// Any, drawn by --seed
     Random,
     /// Typical ones of the least similar kinds

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use index_shards::{Filter, Footprint, Hit, PositionOf, SearchOptions, ShardSet, Window};
+use index_shards::{Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
 use quantized_models::{DecodeLimits, Encoder, SpaceId, View, decode};
 use thiserror::Error;
 
@@ -177,21 +177,24 @@ impl Pipeline {
         let options = SearchOptions { filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
         let retrieval =
             self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
-        let resolve = |hits: &[Hit]| hits.iter().map(|hit| self.candidate(hit)).collect::<Result<Vec<_>, _>>();
-        Ok((resolve(&retrieval.similar)?, resolve(&retrieval.dissimilar)?))
+        let hits = [retrieval.similar.as_slice(), &retrieval.dissimilar].concat();
+        let references = self.shards.references(&hits).map_err(|error| FrameError::Search(error.to_string()))?;
+        let mut similar: Vec<Candidate> =
+            hits.iter().zip(references).map(|(hit, reference)| candidate(hit, reference)).collect();
+        let dissimilar = similar.split_off(retrieval.similar.len().min(similar.len()));
+        Ok((similar, dissimilar))
     }
+}
 
-    fn candidate(&self, hit: &Hit) -> Result<Candidate, FrameError> {
-        let reference = self.shards.reference(hit).map_err(|error| FrameError::Search(error.to_string()))?;
-        Ok(Candidate {
-            lat_deg: reference.place.lat_deg,
-            lon_deg: reference.place.lon_deg,
-            similarity: hit.score,
-            reference: reference.name,
-            shard: hit.shard,
-            row: hit.row,
-            extent_m: reference.place.footprint.as_ref().map(extent_m),
-        })
+fn candidate(hit: &Hit, reference: Reference) -> Candidate {
+    Candidate {
+        lat_deg: reference.place.lat_deg,
+        lon_deg: reference.place.lon_deg,
+        similarity: hit.score,
+        reference: reference.name,
+        shard: hit.shard,
+        row: hit.row,
+        extent_m: reference.place.footprint.as_ref().map(extent_m),
     }
 }
 

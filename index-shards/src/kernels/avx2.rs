@@ -2,11 +2,14 @@
 
 #![expect(unsafe_code, reason = "loads and stores by pointer, and calls of functions that need the CPU's features")]
 
-use super::{BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, Visit, dot_chunks, padded};
+use super::{
+    BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, TILE, TileQueries, TileRows, Visit,
+    dot_chunks, left_over, padded, side_by_side, tile_chunks,
+};
 use std::arch::x86_64::*;
 use std::iter::zip;
 
-static KERNELS: Kernels = Kernels { kernel: Kernel::Avx2, scan_blocks, masked_sum, dot_i8 };
+static KERNELS: Kernels = Kernels { kernel: Kernel::Avx2, scan_blocks, masked_sum, dot_i8, dot_tile };
 
 /// The kernels, if this CPU has the instructions.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -32,6 +35,11 @@ fn masked_sum(bits: &[u64], flip: &[u64], weights: &[u8]) -> u32 {
 fn dot_i8(query: &[i16], row: &[u8]) -> i64 {
     // SAFETY: `kernels` hands this function out only where the feature was detected.
     unsafe { dot_i8_avx2(query, row) }
+}
+
+fn dot_tile(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    // SAFETY: `kernels` hands this function out only where the feature was detected.
+    unsafe { dot_tile_avx2(queries, rows) }
 }
 
 /// Asks for the memory line at an address to be read ahead of its use.
@@ -272,4 +280,53 @@ fn total(sum: __m256i) -> i32 {
     let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
     let sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
     _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<1>(sum)))
+}
+
+#[target_feature(enable = "avx2")]
+fn dot_tile_avx2(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    let mut dots = [[0; TILE]; TILE];
+    for (queries, [a, b, c, d]) in tile_chunks(queries, rows) {
+        // The sums of all four rows would not fit the registers.
+        let halves = zip(half_tile(queries, [a, b]), half_tile(queries, [c, d]));
+        for (dots, ([a, b], [c, d])) in zip(&mut dots, halves) {
+            zip(dots, totals([a, b, c, d])).for_each(|(dot, total)| *dot += i64::from(total));
+        }
+    }
+    dots
+}
+
+/// For each query the sums of its products with two rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn half_tile(queries: TileQueries<'_>, [a, b]: [&[u8]; 2]) -> [[__m256i; 2]; TILE] {
+    let mut sums = [[_mm256_setzero_si256(); 2]; TILE];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks(), b.as_chunks());
+    for (queries, (a, b)) in zip(side_by_side(queries), zip(a, b)) {
+        add_half_tile(&mut sums, queries, [a, b]);
+    }
+    add_half_tile(&mut sums, left_over(queries).each_ref(), [&padded(a_rest), &padded(b_rest)]);
+    sums
+}
+
+/// Adds the products of 16 dimensions, lane by lane.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_half_tile(sums: &mut [[__m256i; 2]; TILE], queries: [&[i16; 16]; TILE], rows: [&[u8; 16]; 2]) {
+    let [a, b] = rows;
+    let rows = [_mm256_cvtepi8_epi16(load_half(a)), _mm256_cvtepi8_epi16(load_half(b))];
+    for (sums, query) in zip(sums, queries) {
+        let query = load_words(query);
+        for (sum, row) in zip(sums, rows) {
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(query, row));
+        }
+    }
+}
+
+/// The sums of the eight lanes of each, modulo 2^32.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn totals([a, b, c, d]: [__m256i; TILE]) -> [i32; TILE] {
+    let all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+    let four = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
+    [_mm_cvtsi128_si32(four), _mm_extract_epi32::<1>(four), _mm_extract_epi32::<2>(four), _mm_extract_epi32::<3>(four)]
 }

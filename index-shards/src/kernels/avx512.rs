@@ -2,17 +2,21 @@
 
 #![expect(unsafe_code, reason = "loads and stores by pointer, and calls of functions that need the CPU's features")]
 
-use super::{BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, Visit, dot_chunks, padded};
+use super::{
+    BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, TILE, TileQueries, TileRows, Visit,
+    dot_chunks, left_over, padded, side_by_side, tile_chunks,
+};
 use std::arch::x86_64::*;
 use std::iter::zip;
 
-static KERNELS: Kernels = Kernels { kernel: Kernel::Avx512, scan_blocks, masked_sum, dot_i8 };
+static KERNELS: Kernels = Kernels { kernel: Kernel::Avx512, scan_blocks, masked_sum, dot_i8, dot_tile };
 
 /// The kernels, if this CPU has the instructions.
 pub(super) fn kernels() -> Option<&'static Kernels> {
     let detected = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi");
+        && is_x86_feature_detected!("avx512vbmi")
+        && is_x86_feature_detected!("avx512vnni");
     detected.then_some(&KERNELS)
 }
 
@@ -35,6 +39,11 @@ fn masked_sum(bits: &[u64], flip: &[u64], weights: &[u8]) -> u32 {
 fn dot_i8(query: &[i16], row: &[u8]) -> i64 {
     // SAFETY: `kernels` hands this function out only where the features were detected.
     unsafe { dot_i8_avx512(query, row) }
+}
+
+fn dot_tile(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    // SAFETY: `kernels` hands this function out only where the features were detected.
+    unsafe { dot_tile_avx512(queries, rows) }
 }
 
 #[inline]
@@ -225,4 +234,48 @@ fn dot_i8_avx512(query: &[i16], row: &[u8]) -> i64 {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn products(query: &[i16; 32], row: &[u8; 32]) -> __m512i {
     _mm512_madd_epi16(load_words(query), _mm512_cvtepi8_epi16(load_half(row)))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn dot_tile_avx512(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    let mut dots = [[0; TILE]; TILE];
+    for (queries, rows) in tile_chunks(queries, rows) {
+        let mut sums = [[_mm512_setzero_si512(); TILE]; TILE];
+        for (queries, rows) in zip(side_by_side(queries), side_by_side(rows)) {
+            add_tile(&mut sums, queries, rows);
+        }
+        add_tile(&mut sums, left_over(queries).each_ref(), left_over(rows).each_ref());
+        for (dots, sums) in zip(&mut dots, sums) {
+            zip(dots, totals(sums)).for_each(|(dot, total)| *dot += i64::from(total));
+        }
+    }
+    dots
+}
+
+/// Adds the products of 32 dimensions, lane by lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn add_tile(sums: &mut [[__m512i; TILE]; TILE], queries: [&[i16; 32]; TILE], rows: [&[u8; 32]; TILE]) {
+    let mut wide = [_mm512_setzero_si512(); TILE];
+    for (wide, row) in zip(&mut wide, rows) {
+        *wide = _mm512_cvtepi8_epi16(load_half(row));
+    }
+    for (sums, query) in zip(sums, queries) {
+        let query = load_words(query);
+        for (sum, row) in zip(sums, wide) {
+            *sum = _mm512_dpwssd_epi32(*sum, query, row);
+        }
+    }
+}
+
+/// The sums of the sixteen lanes of each, modulo 2^32.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn totals([a, b, c, d]: [__m512i; TILE]) -> [i32; TILE] {
+    let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    let all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    let half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64::<1>(all));
+    let four = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
+    [_mm_cvtsi128_si32(four), _mm_extract_epi32::<1>(four), _mm_extract_epi32::<2>(four), _mm_extract_epi32::<3>(four)]
 }

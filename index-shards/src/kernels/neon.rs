@@ -2,12 +2,15 @@
 
 #![expect(unsafe_code, reason = "loads and stores by pointer, and calls of functions that need the CPU's features")]
 
-use super::{BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, Visit, dot_chunks, padded};
+use super::{
+    BLOCK_SLOTS, Block, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, TILE, TileQueries, TileRows, Visit,
+    dot_chunks, left_over, padded, side_by_side, tile_chunks,
+};
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 use std::iter::zip;
 
-static KERNELS: Kernels = Kernels { kernel: Kernel::Neon, scan_blocks, masked_sum, dot_i8 };
+static KERNELS: Kernels = Kernels { kernel: Kernel::Neon, scan_blocks, masked_sum, dot_i8, dot_tile };
 
 /// The kernels, if this CPU has the instructions.
 pub(super) fn kernels() -> Option<&'static Kernels> {
@@ -35,6 +38,11 @@ fn dot_i8(query: &[i16], row: &[u8]) -> i64 {
     unsafe { dot_i8_neon(query, row) }
 }
 
+fn dot_tile(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    // SAFETY: `kernels` hands this function out only where the feature was detected.
+    unsafe { dot_tile_neon(queries, rows) }
+}
+
 /// Asks for the memory line at an address to be read ahead of its use.
 #[inline]
 pub(super) fn prefetch_line(address: *const u8) {
@@ -54,6 +62,13 @@ fn load(bytes: &[u8; 16]) -> uint8x16_t {
 fn load_words(words: &[i16; 8]) -> int16x8_t {
     // SAFETY: the array has the 16 bytes that are loaded; alignment beyond that of i16 is not needed.
     unsafe { vld1q_s16(words.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load_signed(bytes: &[u8; 8]) -> int8x8_t {
+    // SAFETY: the array has the 8 bytes that are loaded; alignment is not needed.
+    vreinterpret_s8_u8(unsafe { vld1_u8(bytes.as_ptr()) })
 }
 
 /// Sums of 16 bytes of a line: `all` has those of words, odd bytes included; `odd` those of the odd bytes.
@@ -286,5 +301,40 @@ fn add_products(sums: &mut [int32x4_t; 2], query: &[i16; 16], row: &[u8; 16]) {
         let query = load_words(query);
         *sum = vmlal_s16(*sum, vget_low_s16(query), vget_low_s16(row));
         *sum = vmlal_high_s16(*sum, query, row);
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn dot_tile_neon(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    let mut dots = [[0; TILE]; TILE];
+    for (queries, rows) in tile_chunks(queries, rows) {
+        let mut sums = [[vdupq_n_s32(0); TILE]; TILE];
+        for (queries, rows) in zip(side_by_side(queries), side_by_side(rows)) {
+            add_tile(&mut sums, queries, rows);
+        }
+        add_tile(&mut sums, left_over(queries).each_ref(), left_over(rows).each_ref());
+        for (dots, sums) in zip(&mut dots, sums) {
+            for (dot, sum) in zip(dots, sums) {
+                *dot += i64::from(vaddvq_s32(sum));
+            }
+        }
+    }
+    dots
+}
+
+/// Adds the products of 8 dimensions, lane by lane.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_tile(sums: &mut [[int32x4_t; TILE]; TILE], queries: [&[i16; 8]; TILE], rows: [&[u8; 8]; TILE]) {
+    let mut wide = [vdupq_n_s16(0); TILE];
+    for (wide, row) in zip(&mut wide, rows) {
+        *wide = vmovl_s8(load_signed(row));
+    }
+    for (sums, query) in zip(sums, queries) {
+        let query = load_words(query);
+        for (sum, row) in zip(sums, wide) {
+            *sum = vmlal_s16(*sum, vget_low_s16(query), vget_low_s16(row));
+            *sum = vmlal_high_s16(*sum, query, row);
+        }
     }
 }

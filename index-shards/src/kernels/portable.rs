@@ -1,11 +1,14 @@
 //! The kernels in plain Rust: what the others have to give, bit by bit.
 
-use super::{BLOCK_SLOTS, Block, DOT_CHUNK, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, Visit};
+use super::{
+    BLOCK_SLOTS, Block, DOT_CHUNK, FACTOR_BYTES, Kernel, Kernels, LINE_BYTES, ScanParams, TILE, TileQueries, TileRows,
+    Visit, tile_chunks,
+};
 use std::array;
 use std::iter::zip;
 
 /// Runs everywhere.
-pub(super) static KERNELS: Kernels = Kernels { kernel: Kernel::Portable, scan_blocks, masked_sum, dot_i8 };
+pub(super) static KERNELS: Kernels = Kernels { kernel: Kernel::Portable, scan_blocks, masked_sum, dot_i8, dot_tile };
 
 fn scan_blocks(
     bytes: &[u8],
@@ -90,6 +93,16 @@ fn dot_i8(query: &[i16], row: &[u8]) -> i64 {
         dot += i64::from(products.fold(0, i32::wrapping_add));
     }
     dot
+}
+
+fn dot_tile(queries: &TileQueries<'_>, rows: &TileRows<'_>) -> [[i64; TILE]; TILE] {
+    let mut dots = [[0; TILE]; TILE];
+    for (queries, rows) in tile_chunks(queries, rows) {
+        for (dots, query) in zip(&mut dots, queries) {
+            zip(dots, rows).for_each(|(dot, row)| *dot += dot_i8(query, row));
+        }
+    }
+    dots
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ pub(crate) fn blocks(rows: u32) -> u32 {
     rows.div_ceil(BLOCK_ROWS)
 }
 
+/// The block of a row.
+pub(crate) fn block_of(row: u32) -> u32 {
+    row / BLOCK_ROWS
+}
+
 /// Rows of a block.
 fn rows_of(rows: u32, block: u32) -> usize {
     rows.saturating_sub(block.saturating_mul(BLOCK_ROWS)).min(BLOCK_ROWS) as usize
@@ -76,7 +81,7 @@ impl<'a> Details<'a> {
 
     /// Hands what is known of `row` to `look`.
     pub(crate) fn look<T>(&self, row: u32, look: impl FnOnce(Detail<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        let (block, at) = (row / BLOCK_ROWS, (row % BLOCK_ROWS) as usize);
+        let (block, at) = (block_of(row), (row % BLOCK_ROWS) as usize);
         let rows = rows_of(self.rows, block);
         let missing = || Fault::new("row", format_args!("less than {}", self.rows), row);
         unpack(self.frame(block)?, |raw| look(Block::new(raw, rows)?.nth(at).ok_or_else(missing)?))

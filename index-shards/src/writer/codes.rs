@@ -119,7 +119,7 @@ impl Source<'_> {
             let centroid = list.and_then(|list| clusters.centroids.get(list));
             centroid.map_or(self.taken.mean.as_slice(), |centroid| &centroid.vector)
         };
-        decoder::build(&decoder::residuals(sample, centroid), Layers::new(self.dimensions))
+        decoder::build(&decoder::residuals(sample, centroid), Layers::new(self.dimensions), self.threads)
     }
 
     /// Finds the centroid of every row, which goes into `assigned` with its row and squared distance. Returns how many
@@ -286,14 +286,14 @@ impl<'a> Encoder<'a> {
 
     fn encode_all(&self, jobs: &[Job]) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let (mut codes, mut second) = (Vec::new(), Vec::new());
-        let mut writer = BlockWriter::new(self.layers);
-        let mut take = |writer: &mut BlockWriter| {
+        let mean = &self.source.taken.mean;
+        let mut writer = BlockWriter::new(self.layers, mean, self.decoder);
+        let mut take = |writer: &mut BlockWriter<'_>| {
             writer.take(|block, words| {
                 codes.extend_from_slice(block);
                 second.extend_from_slice(words);
             });
         };
-        let mean = &self.source.taken.mean;
         let mut vector = vec![0.0; self.source.dimensions];
         let mut records = Vec::new();
         for job in jobs {
@@ -305,7 +305,7 @@ impl<'a> Encoder<'a> {
                 for record in records.chunks_exact(self.source.stride()) {
                     let (scale, bytes) = vectors::decode(record, self.source.dimensions).unwrap_or_default();
                     dequantize(scale, bytes, &mut vector);
-                    if writer.push(&vector, (centroid, mean), 0.0, self.decoder.as_ref()) {
+                    if writer.push(&vector, centroid, 0.0) {
                         take(&mut writer);
                     }
                 }

@@ -2,8 +2,8 @@
 
 use crate::common::{Numbers, write_with};
 use index_shards::{
-    Filter, Hit, Kernel, LayoutChoice, MEAN_EARTH_RADIUS_M, PerPlace, Place, SearchOptions, ShardSet, Window,
-    WriterOptions, force_kernel,
+    Dissimilar, Filter, Hit, Kernel, LayoutChoice, MEAN_EARTH_RADIUS_M, PerPlace, Place, SearchOptions, ShardSet,
+    Window, WriterOptions, force_kernel,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -120,6 +120,25 @@ fn codes_find_nearly_all_neighbours_at_both_ends() {
             let work = set.search(&queries[0], &SearchOptions::default()).unwrap().work;
             assert!(work.exact_rows > 0 && work.exact_rows < 10_000, "{work:?}");
             assert_eq!(work.lists > 0, layout != LayoutChoice::Flat);
+        }
+    }
+}
+
+#[test]
+fn the_similar_end_alone_is_the_same_and_takes_less() {
+    let mut world = World::new(192);
+    let (rows, queries) = (world.rows(9_000), world.queries(8));
+    for layout in [LayoutChoice::Flat, LayoutChoice::Lists(60)] {
+        let (_folder, set) = shard(&rows, layout);
+        for query in &queries {
+            let both = set.search(query, &SearchOptions::default()).unwrap();
+            for dissimilar in [Dissimilar::None, Dissimilar::Random { seed: 1 }] {
+                let alone = set.search(query, &SearchOptions { dissimilar, ..SearchOptions::default() }).unwrap();
+                let drawn = if dissimilar == Dissimilar::None { 0 } else { 16 };
+                assert_eq!((&alone.similar, alone.dissimilar.len()), (&both.similar, drawn), "{layout:?}");
+                assert!(alone.work.second_rows < both.work.second_rows, "{:?} of {:?}", alone.work, both.work);
+                assert!(alone.work.exact_rows < both.work.exact_rows, "{:?} of {:?}", alone.work, both.work);
+            }
         }
     }
 }

@@ -1,6 +1,16 @@
 //! A disk that fails, tears and forgets, where and when a test wants it to.
+//!
+//! For everything that is written through [`Disk`], in whatever crate: this file uses nothing of the tests around it, and
+//! tests of other crates take it in by its path,
+//!
+//! ```text
+//! #[cfg(test)]
+//! #[path = "../../index-shards/tests/shards/faulty_disk.rs"]
+//! mod faulty_disk;
+//! ```
 
-use crate::common::Numbers;
+#![allow(dead_code, reason = "not all tests that take it in need all of it")]
+
 use index_shards::{Disk, DiskFile};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -14,6 +24,16 @@ pub(crate) enum Mishap {
     Error,
     /// From this call on nothing works any more, until the disk is started again.
     Stop,
+}
+
+/// Numbers from 0 to 1 that look random, the same on each run.
+struct Chances(u64);
+
+impl Chances {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f64 / (1 << 24) as f64
+    }
 }
 
 /// A disk in memory, shared by all clones.
@@ -129,14 +149,14 @@ impl FaultyDisk {
 
     /// Starts again after a loss of power: of what was not synced, some is there and some is not, and some in part.
     pub(crate) fn lose_power(&self, seed: u64) {
-        let mut numbers = Numbers(seed);
+        let mut chances = Chances(seed);
         let mut state = self.state();
         for file in &mut state.files {
             let mut content = file.durable.clone();
             for change in std::mem::take(&mut file.since) {
-                match (change, numbers.next()) {
-                    (change, 0.2..) => change.apply(&mut content),
-                    (Change::Write { offset, bytes }, -0.4..) => {
+                match (change, chances.next()) {
+                    (change, 0.6..) => change.apply(&mut content),
+                    (Change::Write { offset, bytes }, 0.3..) => {
                         let kept = bytes.len() * 2 / 3;
                         Change::Write { offset, bytes: bytes[..kept].to_vec() }.apply(&mut content);
                     }
@@ -147,7 +167,7 @@ impl FaultyDisk {
         }
         let renamed = std::mem::take(&mut state.renamed);
         state.names = state.durable_names.clone();
-        for change in renamed.into_iter().filter(|_| numbers.next() > 0.0) {
+        for change in renamed.into_iter().filter(|_| chances.next() > 0.5) {
             state.change_names(change);
         }
         state.durable_names = state.names.clone();

@@ -7,7 +7,7 @@
 //! - `merging`: shards joined into one
 //! - `searching`: small shards: both ends against a naive search, filters, sets, ways to be dissimilar
 //! - `coded`: larger shards: recall of the codes, kernels, threads, filters
-//! - `damage`: every flipped bit, every cut, crafted headers and sections
+//! - `damage`: every flipped bit (`bits`), every cut (`files`), crafted headers, sections and details
 
 #[cfg(test)]
 mod coded;

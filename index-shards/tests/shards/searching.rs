@@ -251,6 +251,7 @@ fn dissimilar_ones_can_be_drawn_typical_or_near() {
     assert_eq!(search(Dissimilar::Farthest, 2), [(0, 3), (1, 3)]);
     // 222 km around the place of the best reference, which is that of row 0.
     assert_eq!(search(Dissimilar::FarInWindow { radius_m: 230_000.0 }, 3), [(0, 2), (1, 2), (0, 1)]);
+    assert_eq!(search(Dissimilar::None, 3), []);
     let typical = search(Dissimilar::Centroid, 8);
     assert_eq!(typical.iter().collect::<BTreeSet<_>>().len(), 8, "filled up with the others, none twice");
     let drawn = |seed| search(Dissimilar::Random { seed }, 3);
@@ -348,6 +349,19 @@ fn sets_of_other_spaces_or_widths_name_both_files_and_both_values() {
     }
     assert!(matches!(ShardSet::open(&[]), Err(OpenError::NoShards)));
     assert!(matches!(ShardSet::open(&[folder.path().join("none")]), Err(OpenError::Io { .. })));
+}
+
+#[test]
+fn references_of_many_hits_are_those_of_each() {
+    let many: Vec<Row> = (0..700).map(|at| (Place::at(f64::from(at) / 10.0, 0.0), vec![0.6, 0.8])).collect();
+    let (_folder, shards) = set(&[&line(), &many]);
+    let hit = |(shard, row)| Hit { shard, row, score: 0.0 };
+    let hits: Vec<Hit> = [(1, 699), (0, 2), (1, 0), (1, 255), (0, 0), (1, 256), (1, 0)].map(hit).to_vec();
+    let each: Vec<_> = hits.iter().map(|hit| shards.reference(hit).unwrap()).collect();
+    assert_eq!(shards.references(&hits).unwrap(), each);
+    assert_eq!(shards.references(&[]).unwrap(), []);
+    let missing = |shard, row| shards.references(&[hit((0, 1)), hit((shard, row))]).unwrap_err().to_string();
+    assert!(missing(1, 700).contains("row 700, but it has 700 rows") && missing(2, 0).contains("set has 2 shards"));
 }
 
 #[test]

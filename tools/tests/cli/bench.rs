@@ -28,7 +28,10 @@ fn vectors_that_are_made_are_measured_by_kind_of_query() {
         assert!(report["recall"][end].as_f64().unwrap() > 0.9, "{end}: {report}");
     }
     for time in ["p50", "p99", "mean"] {
-        assert!(report["ms"]["both"][time].as_f64().unwrap() > 0.0);
+        for ends in ["both", "near"] {
+            assert!(report["ms"][ends][time].as_f64().unwrap() > 0.0);
+            assert!(report["kinds"][0]["ms"][ends][time].as_f64().unwrap() > 0.0);
+        }
     }
     for figure in ["open_ms", "build_seconds"] {
         assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}");

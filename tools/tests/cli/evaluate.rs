@@ -62,7 +62,7 @@ fn the_dissimilar_end_changes_no_figure_of_the_similar_one() {
         report["recall"].clone()
     };
     let usual = recall(&[]);
-    for way in ["farthest", "random", "centroid", "far_in_window"] {
+    for way in ["farthest", "none", "random", "centroid", "far_in_window"] {
         assert_eq!(recall(&["--dissimilar", way]), usual, "{way}");
     }
     assert_ne!(recall(&["--per-place", "1,120"]), usual, "every other reference is left out");

@@ -152,6 +152,8 @@ fn the_dissimilar_end_can_be_made_of_others() {
     let far = |arguments: &[&str]| ends(&world, &[&["-k", "2"], arguments].concat()).1;
     assert_eq!(far(&[]), [4, 5]);
     assert_eq!(far(&["--dissimilar", "farthest"]), [4, 5]);
+    assert_eq!(far(&["--dissimilar", "none"]), [0; 0]);
+    assert_eq!(ends(&world, &["-k", "2", "--dissimilar", "none"]).0, ends(&world, &["-k", "2"]).0);
     assert_eq!(far(&["--dissimilar", "far_in_window"]), [1, 2], "d is 2.2 km from the best match");
     assert_eq!(far(&["--dissimilar", "far_in_window", "--far-radius-m", "100"]), [0, 1]);
     assert_eq!(far(&["--dissimilar", "far_in_window", "--box", "-11,179,-9,-179"]), [4, 5]);

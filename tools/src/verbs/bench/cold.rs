@@ -12,7 +12,7 @@ use super::report::{ColdPart, ColdQuery};
 use crate::bench::process::Reads;
 
 /// Sections that [`index_shards::Shard::prefault`] brings in.
-const POPULATED: [&str; 6] = ["codes", "centroids", "slots", "zones", "removed", "decoder"];
+const POPULATED: [&str; 7] = ["codes", "second", "centroids", "slots", "zones", "removed", "decoder"];
 
 /// Measures the first query after the pages of `shard` were given up, with and without bringing in the codes before.
 /// Nobody may have the file mapped meanwhile, or its pages stay.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use index_shards::{Hit, Retrieval, SearchOptions, Shard, ShardSet, active_kernel};
+use index_shards::{Dissimilar, Hit, Retrieval, SearchOptions, Shard, ShardSet, active_kernel};
 
 use super::cold::{self, elapsed_ms};
 use super::report::{
@@ -40,6 +40,26 @@ struct Seen {
     found: Vec<Retrieval>,
 }
 
+/// Searches of all kinds, each for both ends and for the similar one alone.
+struct Searches {
+    both: Vec<Seen>,
+    near: Vec<Seen>,
+}
+
+impl Searches {
+    /// Asks for both ends, then for one: an answer that was just found would be found again from the cache.
+    fn of(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Self> {
+        let near = SearchOptions { dissimilar: Dissimilar::None, ..asked.options.clone() };
+        Ok(Self { both: ask(shards, asked, &asked.options)?, near: ask(shards, asked, &near)? })
+    }
+
+    /// Of all kinds together.
+    fn times(&self) -> TimesPart {
+        let all = |seen: &[Seen]| quantiles(&seen.iter().flat_map(|seen| seen.times_ms.clone()).collect::<Vec<_>>());
+        TimesPart { both: all(&self.both), near: all(&self.near) }
+    }
+}
+
 /// Measures a shard.
 ///
 /// # Errors
@@ -67,11 +87,10 @@ pub(super) fn measure(path: &Path, asked: &Asked) -> anyhow::Result<Report> {
 
 /// What searches tell; memory and opening are left out.
 fn report(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Report> {
-    let seen = ask(shards, asked)?;
+    let searches = Searches::of(shards, asked)?;
     let shard = shards.shards().first().context("a set has a shard")?;
-    let (truth, recalls) = recalls(shard, asked, &seen)?;
-    let times_ms = seen.iter().flat_map(|seen| seen.times_ms.iter().copied()).collect::<Vec<_>>();
-    let kinds = asked.questions.iter().zip(&seen).zip(&recalls);
+    let (truth, recalls) = recalls(shard, asked, &searches.both)?;
+    let kinds = asked.questions.iter().zip(searches.both.iter().zip(&searches.near)).zip(&recalls);
     Ok(Report {
         schema: 1,
         rows: shard.len(),
@@ -82,9 +101,9 @@ fn report(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Report> {
         layout: layout(shard),
         truth,
         recall: mean_recall(recalls.iter().flatten()),
-        ms: TimesPart { both: quantiles(&times_ms) },
-        work: mean_work(seen.iter().flat_map(|seen| &seen.found)),
-        kinds: kinds.map(|((questions, seen), recalls)| kind(questions, seen, recalls)).collect(),
+        ms: searches.times(),
+        work: mean_work(searches.both.iter().flat_map(|seen| &seen.found)),
+        kinds: kinds.map(|((questions, (both, near)), recalls)| kind(questions, both, near, recalls)).collect(),
         open_ms: 0.0,
         memory: MemoryPart::default(),
         cold: None,
@@ -94,7 +113,7 @@ fn report(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Report> {
 }
 
 /// Asks all queries, kinds in turn, `rounds` times.
-fn ask(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Vec<Seen>> {
+fn ask(shards: &ShardSet, asked: &Asked, options: &SearchOptions) -> anyhow::Result<Vec<Seen>> {
     let mut seen: Vec<Seen> = asked.questions.iter().map(|_| Seen::default()).collect();
     for round in 0..asked.rounds {
         let mut left: Vec<_> = asked.questions.iter().map(Questions::each).collect();
@@ -105,7 +124,7 @@ fn ask(shards: &ShardSet, asked: &Asked) -> anyhow::Result<Vec<Seen>> {
                 let Some(query) = queries.next() else { continue };
                 asking = true;
                 let start = Instant::now();
-                let retrieval = shards.search(query, &asked.options)?;
+                let retrieval = shards.search(query, options)?;
                 seen.times_ms.push(elapsed_ms(start));
                 if round == 0 {
                     seen.found.push(retrieval);
@@ -178,13 +197,13 @@ fn open_ms(path: &Path) -> anyhow::Result<f64> {
     Ok(quantiles(&times_ms).p50)
 }
 
-fn kind(questions: &Questions, seen: &Seen, recalls: &[RecallPart]) -> KindPart {
+fn kind(questions: &Questions, both: &Seen, near: &Seen, recalls: &[RecallPart]) -> KindPart {
     KindPart {
         kind: questions.kind.clone(),
         queries: questions.len(),
         recall: mean_recall(recalls),
-        ms: TimesPart { both: quantiles(&seen.times_ms) },
-        work: mean_work(&seen.found),
+        ms: TimesPart { both: quantiles(&both.times_ms), near: quantiles(&near.times_ms) },
+        work: mean_work(&both.found),
     }
 }
 

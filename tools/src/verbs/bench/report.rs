@@ -56,10 +56,13 @@ pub(super) struct RecallPart {
     pub(super) far: f64,
 }
 
-/// Milliseconds of a search for both ends on one thread, over all queries and rounds.
+/// Milliseconds of a search on one thread, over all queries and rounds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct TimesPart {
+    /// For both ends.
     pub(super) both: Quantiles,
+    /// For the similar end alone.
+    pub(super) near: Quantiles,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use index_shards::{Effort, Kernel, LayoutChoice, SearchOptions, force_kernel};
+use index_shards::{Effort, Kernel, LayoutChoice, ListEffort, SearchOptions, force_kernel};
 
 use super::make::{MakeOptions, Source, make};
 use super::measure::{Asked, measure};
@@ -100,9 +100,12 @@ struct EffortArgs {
     /// The same for the estimate by both layers
     #[arg(long, value_name = "X")]
     second_slack: Option<f32>,
-    /// How far beyond its centroid a list is expected to reach
-    #[arg(long, value_name = "SHARE")]
-    list_reach: Option<f32>,
+    /// Lists for the similar end: standard deviations that they are expected to reach, least and greatest share of them
+    #[arg(long, value_name = "REACH,LEAST,MOST")]
+    near_lists: Option<ListsArg>,
+    /// The same for the dissimilar end
+    #[arg(long, value_name = "REACH,LEAST,MOST")]
+    far_lists: Option<ListsArg>,
     /// Most rows per end whose vectors are read, as a multiple of k
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     candidates_per_k: Option<usize>,
@@ -114,21 +117,42 @@ impl EffortArgs {
         Effort {
             first_slack: self.first_slack.unwrap_or(usual.first_slack),
             second_slack: self.second_slack.unwrap_or(usual.second_slack),
-            list_reach: self.list_reach.unwrap_or(usual.list_reach),
+            near_lists: self.near_lists.map_or(usual.near_lists, |ListsArg(lists)| lists),
+            far_lists: self.far_lists.map_or(usual.far_lists, |ListsArg(lists)| lists),
             candidates_per_k: self.candidates_per_k.unwrap_or(usual.candidates_per_k),
         }
     }
 
     /// The same as arguments.
     fn arguments(&self) -> Vec<OsString> {
-        let Effort { first_slack, second_slack, list_reach, candidates_per_k } = self.effort();
+        let Effort { first_slack, second_slack, near_lists, far_lists, candidates_per_k } = self.effort();
+        let lists = |ListEffort { reach, least, most }: ListEffort| format!("{reach},{least},{most}");
         let named = [
             ("first-slack", first_slack.to_string()),
             ("second-slack", second_slack.to_string()),
-            ("list-reach", list_reach.to_string()),
+            ("near-lists", lists(near_lists)),
+            ("far-lists", lists(far_lists)),
             ("candidates-per-k", candidates_per_k.to_string()),
         ];
         named.map(|(name, value)| format!("--{name}={value}").into()).to_vec()
+    }
+}
+
+/// Which lists are scanned, written `REACH,LEAST,MOST`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct ListsArg(ListEffort);
+
+impl FromStr for ListsArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split(',').map(|part| part.trim().parse::<f32>()).collect::<Result<Vec<_>, _>>();
+        match parts.as_deref() {
+            Ok(&[reach, least, most]) if reach >= 0.0 && 0.0 <= least && least <= most && most <= 1.0 => {
+                Ok(Self(ListEffort { reach, least, most }))
+            }
+            _ => Err(format!("found {text:?}, expected REACH,LEAST,MOST like 5,0.01,0.3, with LEAST and MOST up to 1")),
+        }
     }
 }
 
@@ -259,6 +283,15 @@ fn read_questions(files: &[QueryFile]) -> anyhow::Result<Vec<Questions>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_a_reach_and_two_shares() {
+        let lists = ListEffort { reach: 4.5, least: 0.01, most: 1.0 };
+        assert_eq!("4.5, 0.01,1".parse(), Ok(ListsArg(lists)));
+        for bad in ["", "4.5", "4.5,0.2", "4.5,0.3,0.2", "4.5,0,1.5", "-1,0,1", "nan,0,1", "1,2,3,4"] {
+            assert!(bad.parse::<ListsArg>().unwrap_err().contains("REACH,LEAST,MOST"), "{bad}");
+        }
+    }
 
     #[test]
     fn a_layout_is_a_word_or_a_number_of_lists() {

@@ -11,9 +11,9 @@ const MIB: f64 = 1_048_576.0;
 
 /// Head of the table that [`scaling_row`] has rows for.
 pub(super) const SCALING_HEAD: &str = "\
-| rows | lists | recall near / far | ms p50 / p99 / mean | anonymous MiB | file-backed MiB | open ms \
+| rows | lists | recall near / far | both ends ms p50 / p99 / mean | near alone ms p50 | anonymous MiB | file-backed MiB | open ms \
 | cold first query ms | file MiB | bytes a row | build s |
-|---|---|---|---|---|---|---|---|---|---|---|
+|---|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 /// One run.
@@ -24,6 +24,7 @@ pub(super) fn one(report: &Report) -> String {
         format!("layout      {}", layout(report)),
         format!("recall@{k:<5}near {:.3}, far {:.3}, against {}", recall.near, recall.far, truth(report)),
         format!("time        {}", times(report.ms.both)),
+        format!("near alone  {}", times(report.ms.near)),
     ];
     lines.extend(report.kinds.iter().flat_map(kind));
     let (anonymous, file_backed) = (mib(memory.anonymous_bytes), mib(memory.file_backed_bytes));
@@ -74,6 +75,7 @@ pub(super) fn scaling_row(report: &Report) -> String {
         report.layout.lists.to_string(),
         format!("{:.3} / {:.3}", report.recall.near, report.recall.far),
         format!("{:.2} / {:.2} / {:.2}", both.p50, both.p99, both.mean),
+        format!("{:.2}", report.ms.near.p50),
         format!("{:.2}", mib(memory.anonymous_bytes)),
         format!("{:.1}", mib(memory.file_backed_bytes)),
         format!("{:.3}", report.open_ms),
