@@ -36,10 +36,10 @@ pub enum Filter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Margin {
-    /// To the nearest, half to even: torchvision's `CenterCrop`, and Hugging Face's processors that build on it.
+    /// To the nearest, half to even: torchvision's `CenterCrop`.
     #[default]
     Round,
-    /// Down: Hugging Face's processors that build on NumPy.
+    /// Down: Hugging Face's processors.
     Floor,
 }
 

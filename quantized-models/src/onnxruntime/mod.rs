@@ -179,7 +179,11 @@ impl Loader<'_> {
         match self.packed(model_folder, is_worth_it, progress) {
             Ok(None) => Ok(as_it_is()),
             Ok(Some(path)) => {
-                Ok(Source { path, level: GraphOptimizationLevel::Disable, weights: self.weights_of_packed(bytes) })
+                let weights = match copies_weights(&path) {
+                    true => WeightsAt::MappedAndCopied,
+                    false => self.weights_of_packed(bytes),
+                };
+                Ok(Source { path, level: GraphOptimizationLevel::Disable, weights })
             }
             Err(LoadError::Pack { folder, reason, .. }) if packing == Packing::Tried => {
                 tracing::warn!(
@@ -244,13 +248,27 @@ impl Loader<'_> {
 
     /// Saves the optimised graph and its packed weights in `folder`.
     fn save(&self, folder: &Path) -> Result<(), LoadError> {
+        self.save_weights(folder, "1")?;
+        let graph = folder.join(packed::GRAPH);
+        if !copies_weights(&graph) {
+            return Ok(());
+        }
+        // Packed weights of this operator are not numbers any more when they are loaded again (1.31.1).
+        for path in [graph, folder.join(packed::WEIGHTS)] {
+            std::fs::remove_file(path).map_err(|error| self.failed("pack", error.to_string()))?;
+        }
+        self.save_weights(folder, "0")
+    }
+
+    /// The same; `packed` is "1" for weights as the kernels take them, "0" for weights as they are stored.
+    fn save_weights(&self, folder: &Path, packed: &str) -> Result<(), LoadError> {
         let configured = || -> ort::Result<SessionBuilder> {
             let builder = builder(&self.library, self.options, self.sums, GraphOptimizationLevel::All)?;
             let entries = [
                 ("session.optimized_model_external_initializers_file_name", packed::WEIGHTS),
                 ("session.optimized_model_external_initializers_min_size_in_bytes", EXTERNAL_FROM_BYTES),
                 // Libraries that do not know it save the weights as they are stored.
-                ("session.save_external_prepacked_constant_initializers", "1"),
+                ("session.save_external_prepacked_constant_initializers", packed),
             ];
             // It warns that the result is for this CPU alone, which is what it is for.
             let mut builder = builder.with_log_level(LogLevel::Error)?;
@@ -343,6 +361,12 @@ impl Loader<'_> {
     fn interface(&self, what: &str, expected: String, found: String) -> LoadError {
         LoadError::Interface { path: self.spec.graph.path.clone(), what: what.to_owned(), expected, found }
     }
+}
+
+/// Whether a graph has an operator whose packed weights cannot be saved.
+fn copies_weights(graph: &Path) -> bool {
+    let proto = std::fs::read(graph).ok().and_then(|onnx| outline::parse(&onnx).ok());
+    proto.is_some_and(|proto| Outline::of(&proto).operators().iter().any(|(_, name)| name == "MatMulNBits"))
 }
 
 /// A session's settings.

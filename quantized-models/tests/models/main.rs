@@ -12,6 +12,7 @@ mod decode;
 mod decode_hostile;
 mod encoder;
 mod exif;
+mod huggingface;
 mod manifest;
 mod preprocess;
 mod support;
