@@ -1,14 +1,17 @@
 //! `geolocate models`: which models there are, getting them, and whether they are as they should be.
 
 mod add;
+mod bench;
 mod held;
 mod home;
 mod info;
 mod list;
 pub mod manifest_files;
 pub mod names;
+mod prepare;
 mod publish;
 mod pull;
+mod recipe;
 mod transfer_bar;
 mod verify;
 
@@ -21,7 +24,7 @@ pub use self::home::ModelsFolder;
 use crate::cli::Status;
 use crate::output::JsonTarget;
 
-/// Lists, adds, pulls, verifies and describes models.
+/// Lists, adds, pulls, prepares, verifies, measures and describes models.
 ///
 /// Models lie in one folder: --models, else GEOLOCATED_MODELS, else geolocated/models below XDG_DATA_HOME
 /// (~/.local/share). MODEL is a name in it, or the path of a model's folder or manifest.
@@ -49,6 +52,8 @@ enum ModelsVerb {
     Pull(Box<pull::PullArgs>),
     Verify(verify::VerifyArgs),
     Info(info::InfoArgs),
+    Prepare(Box<prepare::PrepareArgs>),
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the verb.
@@ -64,5 +69,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Status> {
         ModelsVerb::Pull(pull) => pull::run(pull, &models, json),
         ModelsVerb::Verify(verify) => verify::run(verify, &models, json),
         ModelsVerb::Info(info) => info::run(info, &models, json),
+        ModelsVerb::Prepare(prepare) => prepare::run(prepare, &models, json),
+        ModelsVerb::Bench(bench) => bench::run(bench, &models, json),
     }
 }
