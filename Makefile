@@ -21,7 +21,7 @@ UNIT_FILES := lib/systemd/system/geolocated.service lib/sysusers.d/geolocated.co
 
 .DEFAULT_GOAL := build
 .PHONY: help build onnxruntime test test-runtimes demo lint fmt clippy deny docs shellcheck exposure audit aarch64 fuzz bench peers \
-	golden install uninstall
+	golden recipes-env recipes install uninstall
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -104,6 +104,15 @@ peers: build ## measure FAISS, USearch and hnsw_rs beside it, over ROWS vectors,
 
 golden: ## write the kept file of the shard's format again; only for a new version of the format
 	cargo test --locked --release --workspace --test shards -- --ignored --exact golden::write_the_kept_file
+
+RECIPES := $(TARGET)/recipes-env
+recipes-env: ## install the Python environment of the recipes; REFERENCE=1 adds transformers and torch (6 GB)
+	python3 -m venv "$(RECIPES)"
+	"$(RECIPES)/bin/pip" install --quiet -r quantized-models/recipes/requirements-test.txt \
+	  $(if $(REFERENCE),-r quantized-models/recipes/requirements-reference.txt)
+
+recipes: recipes-env ## test the recipes
+	ORT_DISABLE_TELEMETRY=1 "$(RECIPES)/bin/python" -m pytest -q -p no:cacheprovider quantized-models/recipes/tests
 
 install: ## install what `make` built, below DESTDIR and PREFIX
 	install -D -m 755 "$(RELEASE)/geolocated" "$(DESTDIR)$(PREFIX)/bin/geolocated"
