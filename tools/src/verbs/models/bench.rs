@@ -1,6 +1,7 @@
 //! `geolocate models bench`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -33,6 +34,25 @@ pub(super) struct BenchArgs {
     /// Counted runs of each
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "15")]
     rounds: usize,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    picture: Picture,
+    models: Vec<Measured>,
+}
+
+/// The picture, and what decoding it takes.
+#[derive(Debug, Serialize)]
+struct Picture {
+    path: PathBuf,
+    width: u32,
+    height: u32,
+    bytes: usize,
+    decode_ms: Spread,
+    #[serde(skip)]
+    image: RgbImage,
 }
 
 /// One model under one runtime.
@@ -77,25 +97,35 @@ struct Loaded {
 pub(super) fn run(args: &BenchArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
     let manifests: Vec<Manifest> =
         args.wanted.iter().map(|model| Manifest::load(&models.resolve(model))).collect::<Result<_, _>>()?;
-    let image = picture(args, &manifests)?;
+    let picture = picture(args, &manifests)?;
     let loaded = load_all(args, &manifests)?;
     let encoders: Vec<&Encoder> = loaded.iter().map(|loaded| &loaded.encoder).collect();
-    let timings = interleaved(&encoders, &image, args.rounds)?;
+    let timings = interleaved(&encoders, &picture.image, args.rounds)?;
     let first = timings.first().map_or(f64::NAN, |timing| Spread::of(&timing.graph_cpu_ms).p50);
-    let measured: Vec<Measured> =
-        loaded.iter().zip(&timings).map(|(loaded, timing)| Measured::new(loaded, timing, first)).collect();
-    say(json, &table(&measured, args.rounds))?;
+    let models = loaded.iter().zip(&timings).map(|(loaded, timing)| Measured::new(loaded, timing, first)).collect();
+    let report = Report { picture, models };
+    say(json, &report.text(args.rounds))?;
     if let Some(json) = json {
-        json.write(&measured)?;
+        json.write(&report)?;
     }
     Ok(Status::Done)
 }
 
-fn picture(args: &BenchArgs, manifests: &[Manifest]) -> anyhow::Result<RgbImage> {
+/// The picture, decoded as often as models are run.
+fn picture(args: &BenchArgs, manifests: &[Manifest]) -> anyhow::Result<Picture> {
     let golden = || manifests.first()?.golden_files().next().map(|(image, _)| image.to_owned());
     let path: PathBuf = args.image.clone().or_else(golden).context("expected --image: the model has no goldens")?;
     let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    decode(&bytes, &DecodeLimits::default()).with_context(|| path.display().to_string())
+    let limits = DecodeLimits::default();
+    let again = || decode(&bytes, &limits).with_context(|| path.display().to_string());
+    let (image, mut decode_ms) = (again()?, Vec::new());
+    for _ in 0..args.rounds {
+        let start = Instant::now();
+        again()?;
+        decode_ms.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    let (width, height) = image.dimensions();
+    Ok(Picture { width, height, bytes: bytes.len(), decode_ms: Spread::of(&decode_ms), image, path: path.clone() })
 }
 
 /// Every model under every runtime of its manifest, or under the one that was asked for. What a runtime refuses is said
@@ -152,26 +182,42 @@ impl Measured {
     }
 }
 
-fn table(measured: &[Measured], rounds: usize) -> String {
-    let head = format!(
-        "{:<28} {:<28} {:>8} {:>8} {:>8} {:>9} {:>11} {:>11}\n",
-        "model", "runtime", "ms p50", "ms p95", "to first", "resize ms", "anonymous", "of files"
-    );
-    let line = |row: &Measured| {
+impl Report {
+    fn text(&self, rounds: usize) -> String {
+        let Picture { width, height, decode_ms, .. } = &self.picture;
+        let head = format!(
+            "picture of {width} x {height} pixels, decoded in {:.2} ms p50, {:.2} ms p95\n\
+             one thread, processor time of one picture over {rounds} runs in turn\n\
+             {:<28} {:<28} {:>8} {:>8} {:>8} {:>9} {:>11} {:>11}\n",
+            decode_ms.p50,
+            decode_ms.p95,
+            "model",
+            "runtime",
+            "ms p50",
+            "ms p95",
+            "to first",
+            "resize ms",
+            "anonymous",
+            "of files"
+        );
+        self.models.iter().fold(head, |text, row| text + &row.line())
+    }
+}
+
+impl Measured {
+    fn line(&self) -> String {
         format!(
             "{:<28} {:<28} {:>8.1} {:>8.1} {:>8.2} {:>9.2} {:>11} {:>11}\n",
-            row.model,
-            row.runtime,
-            row.graph_cpu_ms.p50,
-            row.graph_cpu_ms.p95,
-            row.to_first,
-            row.preprocess_cpu_ms.p50,
-            shown_bytes(row.loaded_anonymous_bytes),
-            shown_bytes(row.loaded_file_bytes)
+            self.model,
+            self.runtime,
+            self.graph_cpu_ms.p50,
+            self.graph_cpu_ms.p95,
+            self.to_first,
+            self.preprocess_cpu_ms.p50,
+            shown_bytes(self.loaded_anonymous_bytes),
+            shown_bytes(self.loaded_file_bytes)
         )
-    };
-    let lines: String = measured.iter().map(line).collect();
-    format!("one thread, processor time of one picture over {rounds} runs in turn\n{head}{lines}")
+    }
 }
 
 #[cfg(test)]
