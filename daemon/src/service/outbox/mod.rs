@@ -43,7 +43,7 @@ use super::clock::now_ms;
 use super::health::Health;
 use crate::locate::{FixMessage, timestamp};
 
-/// Bounds of the [`Outbox`].
+/// Bounds of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboxLimits {
     /// Messages that may wait, at least 1.

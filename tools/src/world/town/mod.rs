@@ -1,7 +1,7 @@
 //! What stands where: a town of districts between main roads, each with blocks of its own kind, rivers and railways.
 //!
-//! Districts are the meshes of a jittered grid ([`grid`]); main roads run along its sides ([`roads`]). A district has a
-//! frame of its own, in which side streets cut it into blocks ([`district`], [`blocks`]). Blocks are filled by kind.
+//! Districts are the meshes of a jittered grid (`grid`); main roads run along its sides (`roads`). A district has a
+//! frame of its own, in which side streets cut it into blocks (`district`, `blocks`). Blocks are filled by kind.
 
 pub mod blocks;
 mod brush;
