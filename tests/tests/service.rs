@@ -126,7 +126,13 @@ fn frames_over_mqtt_get_the_fixes_that_locate_and_evaluate_give() {
     };
     let queries = scene.flight.files("query");
     let fixes: Vec<Value> = queries.iter().map(|file| scene.ask("nadir", file, scene.flight.frame(file))).collect();
-    assert_valid("info", &scene.retained("info"));
+    let info = scene.retained("info");
+    assert_valid("info", &info);
+    let runtime = info["encoder"]["runtime"].as_str().unwrap();
+    assert!(runtime.starts_with("onnxruntime ") || runtime.starts_with("tract"), "{runtime}");
+    if std::env::var("GEOLOCATED_REQUIRE_ONNXRUNTIME").as_deref() == Ok("1") {
+        assert!(runtime.starts_with("onnxruntime "), "{runtime}");
+    }
     assert_eq!(scene.retained("cam/nadir/last"), fixes[fixes.len() - 1]);
     assert_eq!(
         fixes.iter().map(|fix| fix["seq"].as_u64().unwrap()).collect::<Vec<_>>(),
