@@ -10,3 +10,4 @@ pub mod environment;
 pub mod locate;
 pub mod service;
 pub mod stamps;
+pub mod whole_file;

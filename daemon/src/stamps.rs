@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+
+use crate::whole_file;
 
 /// Version of the stamps' file.
 const FORMAT: u32 = 1;
@@ -183,11 +184,7 @@ impl Stamps {
         let document = Document { format: FORMAT, program: env!("CARGO_PKG_VERSION").to_owned(), stamps };
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec_pretty(&document)?)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
+        whole_file::replace(path, &serde_json::to_vec_pretty(&document)?)
     }
 }
 

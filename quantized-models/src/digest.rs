@@ -14,7 +14,10 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// SHA-256 of what `file` holds from where it stands, 64 lower-case hexadecimal digits; `progress` is told the number
 /// of bytes of each piece.
-pub(crate) fn of_reader(mut file: impl Read, mut progress: impl FnMut(u64)) -> io::Result<String> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256_of_reader(mut file: impl Read, mut progress: impl FnMut(u64)) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -43,7 +46,7 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(b"abc"), expected);
         let mut bytes = 0;
-        assert_eq!(of_reader(b"abc".as_slice(), |piece| bytes += piece).unwrap(), expected);
+        assert_eq!(sha256_of_reader(b"abc".as_slice(), |piece| bytes += piece).unwrap(), expected);
         assert_eq!(bytes, 3);
     }
 }

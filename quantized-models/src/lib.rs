@@ -39,6 +39,7 @@ mod tract;
 
 pub use crate::bench::{Memory, Timing, interleaved};
 pub use crate::decode::{DecodeLimits, decode, dimensions};
+pub use crate::digest::sha256_of_reader;
 pub use crate::encoder::{Embedding, Encoder};
 pub use crate::error::{DecodeError, EmbedError, LibraryError, LoadError, ManifestError, ThumbnailError};
 pub use crate::exif::{ExifPosition, ExifTags};

@@ -79,7 +79,7 @@ impl Stamps {
 
     fn hash(&self, file: &Path, opened: &File, before: &Metadata, progress: impl FnMut(u64)) -> io::Result<Known> {
         let started = SystemTime::now();
-        let sha256 = digest::of_reader(opened, progress)?;
+        let sha256 = digest::sha256_of_reader(opened, progress)?;
         let after = opened.metadata()?;
         if identity(before) != identity(&after) {
             return Err(io::Error::other("it changed while it was read"));

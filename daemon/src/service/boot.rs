@@ -1,10 +1,9 @@
 //! The number of the daemon's start on this device.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use crate::whole_file;
 
 /// The number of this start, one more than the last one's, kept in the file `boot` in `state_dir`; also more than
 /// `last_boot`, the highest that is known from elsewhere.
@@ -23,11 +22,7 @@ pub(super) fn next_boot(state_dir: &Path, last_boot: u64) -> (u64, Result<(), St
 
 fn write_number(state_dir: &Path, path: &Path, number: u64) -> std::io::Result<()> {
     fs::create_dir_all(state_dir)?;
-    let mut file = NamedTempFile::new_in(state_dir)?;
-    writeln!(file, "{number}")?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(state_dir)?.sync_all()
+    whole_file::replace(path, format!("{number}\n").as_bytes())
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ impl<'a> Cache<'a> {
         let total = fs::metadata(&weights)?.len();
         let mut done = 0;
         let mut hash = |path: &Path| {
-            digest::of_reader(File::open(path)?, |bytes| {
+            digest::sha256_of_reader(File::open(path)?, |bytes| {
                 done += bytes;
                 progress(Progress { step: Step::Writing, done, total });
             })

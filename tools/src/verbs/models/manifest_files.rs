@@ -1,15 +1,11 @@
 //! The files that a manifest names, with their digests.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use quantized_models::Manifest;
-use sha2::{Digest, Sha256};
-
-/// Bytes that are read at once.
-const BUFFER_BYTES: usize = 1 << 20;
+use quantized_models::{Manifest, sha256_of_reader};
 
 /// A file of a model, relative to the folder of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,16 +74,7 @@ pub fn check(path: &Path, sha256: Option<&str>, on_bytes: &mut dyn FnMut(u64)) -
 /// # Errors
 /// It cannot be read.
 pub fn sha256_of(path: &Path, on_bytes: &mut dyn FnMut(u64)) -> io::Result<String> {
-    let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; BUFFER_BYTES]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => {
-                hasher.update(buffer.get(..read).unwrap_or_default());
-                on_bytes(read as u64);
-            }
-        }
-    }
+    sha256_of_reader(File::open(path)?, on_bytes)
 }
 
 /// Length of a file, 0 where it is not there.

@@ -1,12 +1,12 @@
 //! `models.lock`: which commit and which digests a name had when it was first pulled.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use geolocated::whole_file;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::super::names::is_digest;
 use super::record::PulledRecord;
@@ -102,7 +102,7 @@ impl LockFile {
         let mut lock = Self::read(folder)?;
         let before = lock.clone();
         lock.take_in(pulled);
-        if lock == before { Ok(()) } else { lock.write(folder) }
+        if lock == before { Ok(()) } else { lock.write() }
     }
 
     fn take_in(&mut self, pulled: &PulledRecord) {
@@ -133,17 +133,10 @@ impl LockFile {
         self.models.sort_by(|a, b| (&a.repo, &a.revision).cmp(&(&b.repo, &b.revision)));
     }
 
-    fn write(&self, folder: &Path) -> anyhow::Result<()> {
+    fn write(&self) -> anyhow::Result<()> {
         let text = toml::to_string(&Document { format: FORMAT, model: self.models.clone() })?;
-        let written = || -> io::Result<()> {
-            let mut file = NamedTempFile::new_in(folder)?;
-            file.write_all(HEAD.as_bytes())?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path).map_err(|error| error.error)?;
-            File::open(folder)?.sync_all()
-        };
-        written().with_context(|| format!("{}: cannot be written", self.path.display()))
+        whole_file::replace(&self.path, format!("{HEAD}{text}").as_bytes())
+            .with_context(|| format!("{}: cannot be written", self.path.display()))
     }
 }
 
