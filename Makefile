@@ -44,14 +44,15 @@ test-runtimes: ## run the tests of encoders on the oldest ONNX Runtime, and on t
 	  cargo test --locked --release --workspace --test runtimes
 	scripts/older-cpu.sh
 
-demo: ## PHOTOS=DIR MODEL=DIR [POSES=FILE]: locate held-out photos over MQTT, print each fix with its error
-	@test -n "$(PHOTOS)" -a -n "$(MODEL)" || { \
-	  echo 'make demo needs PHOTOS, a folder of geotagged photos (or of others, with POSES), and MODEL, a folder' >&2; \
+demo: ## fly over a world of our own and locate each frame; PHOTOS=DIR MODEL=DIR [POSES=FILE]: over your photos
+	@test -z "$(PHOTOS)" -o -n "$(MODEL)" || { \
+	  echo 'make demo with PHOTOS, a folder of geotagged photos (or of others, with POSES), needs MODEL, a folder' >&2; \
 	  echo 'that holds model.toml, or a manifest file. For example:' >&2; \
 	  echo '  make demo PHOTOS=flight/photos MODEL=models/encoder [POSES=flight/poses.csv]' >&2; exit 2; }
 	scripts/prerequisites.sh
 	$(MAKE) --no-print-directory build
-	"$(RELEASE)/geolocate" demo --photos "$(PHOTOS)" --encoder "$(MODEL)" $(if $(POSES),--poses "$(POSES)")
+	"$(RELEASE)/geolocate" demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(MODEL),--encoder "$(MODEL)") \
+	  $(if $(POSES),--poses "$(POSES)")
 
 lint: fmt clippy deny docs shellcheck ## all checks that need no test run
 

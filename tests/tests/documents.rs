@@ -79,6 +79,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "CONTRIBUTING.md",
         "docs/index.md",
         "docs/search.md",
+        "docs/demo.md",
         "docs/world.md",
         "docs/mqtt.md",
         "docs/models.md",

@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod bench;
 pub mod bootstrap;
+pub mod builtin;
 pub mod catalog;
 pub mod cli;
 pub mod dataset;

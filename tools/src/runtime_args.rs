@@ -22,7 +22,7 @@ impl RuntimeArgs {
     /// Options for `sessions` runs at the same time, each on one thread. Packed weights and stamps lie in the user's
     /// cache; packed weights are also found beside the model.
     pub fn options(&self, sessions: usize) -> LoadOptions {
-        let cache = user_cache(|name| std::env::var_os(name).map(PathBuf::from));
+        let cache = cache();
         let in_cache = cache.as_ref().map(|cache| PackedIn::Folder(cache.join("packed")));
         LoadOptions {
             runtime: self.runtime,
@@ -33,6 +33,11 @@ impl RuntimeArgs {
             ..LoadOptions::default()
         }
     }
+}
+
+/// The user's folder for what can be made again.
+pub(crate) fn cache() -> Option<PathBuf> {
+    user_cache(|name| std::env::var_os(name).map(PathBuf::from))
 }
 
 /// The folder for what can be made again: `$XDG_CACHE_HOME/geolocated`, else `~/.cache/geolocated`.

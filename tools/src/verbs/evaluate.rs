@@ -11,6 +11,7 @@ use index_shards::SearchOptions;
 use quantized_models::DecodeLimits;
 
 use crate::baseline::Baseline;
+use crate::builtin;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
 use crate::evaluation::{BaselineFolders, Query, answer_all, judge_baseline, references};
@@ -44,7 +45,7 @@ const OUTSIDE: &str = "outside";
 pub struct EvaluateArgs {
     #[command(flatten)]
     index: IndexArgs,
-    /// Model folder or manifest of the encoder
+    /// Model folder or manifest of the encoder, or mini, the built-in one
     #[arg(long, value_name = "MODEL", required_unless_present = "query_vectors", conflicts_with = "query_vectors")]
     encoder: Option<PathBuf>,
     #[command(flatten)]
@@ -142,7 +143,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
 /// The pipeline, with room for as many queries at the same time as are asked for.
 fn open(args: &EvaluateArgs, options: PipelineOptions) -> anyhow::Result<Pipeline> {
     let load = args.runtime.options(args.threads);
-    let encoder = args.encoder.as_deref().map(|model| EncoderChoice { model, options: &load });
+    let model = args.encoder.as_deref().map(builtin::resolve).transpose()?;
+    let encoder = model.as_deref().map(|model| EncoderChoice { model, options: &load });
     let mut bar = LoadingBar::new();
     Ok(assemble(encoder, &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?)
 }

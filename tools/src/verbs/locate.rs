@@ -9,6 +9,7 @@ use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, ExifTags};
 
+use crate::builtin;
 use crate::cli::Status;
 use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
@@ -26,7 +27,7 @@ use crate::search_args::{EndsArgs, FilterArgs};
 pub struct LocateArgs {
     #[command(flatten)]
     index: IndexArgs,
-    /// Model folder or manifest of the encoder
+    /// Model folder or manifest of the encoder, or mini, the built-in one
     #[arg(long, value_name = "MODEL")]
     encoder: PathBuf,
     #[command(flatten)]
@@ -52,7 +53,8 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let search = args.ends.apply(SearchOptions { filter: args.filter.filter(), ..SearchOptions::default() });
     let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
     let load = args.runtime.options(1);
-    let encoder = EncoderChoice { model: &args.encoder, options: &load };
+    let model = builtin::resolve(&args.encoder)?;
+    let encoder = EncoderChoice { model: &model, options: &load };
     let mut bar = LoadingBar::new();
     let pipeline =
         assemble(Some(encoder), &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?;

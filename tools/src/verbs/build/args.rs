@@ -43,7 +43,7 @@ pub struct BuildArgs {
     /// Take rows of these roles [default: reference where roles are known, else all rows]
     #[arg(long, value_name = "ROLE[,ROLE...]", value_delimiter = ',')]
     pub(super) role: Vec<String>,
-    /// Model folder or manifest of the encoder
+    /// Model folder or manifest of the encoder, or mini, the built-in one
     #[arg(long, value_name = "MODEL", required_unless_present_any = ["vectors", "remove"],
         conflicts_with = "vectors", requires = "images")]
     pub(super) encoder: Option<PathBuf>,

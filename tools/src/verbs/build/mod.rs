@@ -26,6 +26,7 @@ use quantized_models::DecodeLimits;
 
 pub use args::BuildArgs;
 
+use crate::builtin;
 use crate::cli::Status;
 use crate::left_out::LeftOut;
 use crate::progress::Progress;
@@ -50,7 +51,8 @@ const USUAL: [&str; 1] = ["reference"];
 pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
     let partition = args.partition.map(|partition| partition.resolve(|name| std::env::var(name).ok())).transpose()?;
-    let args = &BuildArgs { out: out(args, partition)?, ..args.clone() };
+    let encoder = args.encoder.as_deref().map(builtin::resolve).transpose()?;
+    let args = &BuildArgs { out: out(args, partition)?, encoder, ..args.clone() };
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let created_at_ms = created_at_ms(epoch.as_deref(), partition.is_some(), SystemTime::now())?;
     let (origin, bases) = (Origin::open(args)?, Bases::open(args)?);

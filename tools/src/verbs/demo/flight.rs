@@ -1,18 +1,20 @@
-//! The drone of the demo: publishes a frame, waits for its fix, publishes the next.
+//! The drone of the demo: publishes frames and takes the answers in.
 
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use geolocated::locate::FixMessage;
 use geolocated::service::Topics;
+use jiff::Timestamp;
 use quantized_models::DecodeLimits;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, PublishProperties};
 use rumqttc::v5::{Client, Event, MqttOptions};
 
 use super::broker::Broker;
+use super::frame::{Answer, Flown};
 use super::process::Daemon;
 use crate::pictures;
 
@@ -21,20 +23,38 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CAMERA: &str = "nadir";
 const MOST_PACKET_BYTES: u32 = 128 << 20;
 
+/// When the next frame is published.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// When the one before is answered.
+    Answered,
+    /// After so long, whether that one is answered or not, as a camera does.
+    Every(Duration),
+}
+
+/// How long answers are taken in.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    /// Until then.
+    Until(Instant),
+    /// Until the frame of this number is answered.
+    For(usize),
+}
+
+/// What was published, or will be.
+struct InAir<'a> {
+    frames: &'a mut [Flown],
+    /// Of each frame, by its name.
+    numbers: HashMap<String, usize>,
+    /// When each frame was published, as far as they were.
+    sent: Vec<Instant>,
+}
+
 /// A client of the broker that plays the drone.
 pub(super) struct Flight {
     client: Client,
     topics: Topics,
     messages: Receiver<(String, Vec<u8>)>,
-}
-
-/// An answer and how long it was under way.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The fix object.
-    pub(super) message: FixMessage,
-    /// From publishing the frame to receiving its fix, in milliseconds.
-    pub(super) round_trip_ms: f64,
 }
 
 impl Flight {
@@ -72,47 +92,108 @@ impl Flight {
     /// # Errors
     /// It says something else, or nothing in time.
     pub(super) fn wait_until_online(&mut self, daemon: &Daemon) -> anyhow::Result<()> {
-        let status = self.topics.status();
-        let payload = self.next(daemon, |topic, _| topic == status)?;
-        let text = String::from_utf8_lossy(&payload).into_owned();
-        if !text.contains("\"online\"") {
-            bail!("geolocated is not online: {text}; see {}", daemon.log().display());
+        let (status, end) = (self.topics.status(), Instant::now() + PATIENCE);
+        loop {
+            let Some((topic, payload)) = self.next(end)? else { return Err(silent(daemon)) };
+            let text = String::from_utf8_lossy(&payload);
+            match topic == status {
+                true if text.contains("\"online\"") => return Ok(()),
+                true => bail!("geolocated is not online: {text}; see {}", daemon.log().display()),
+                false => {}
+            }
+        }
+    }
+
+    /// Publishes the frames and takes the answers in; `tell` is told of each answer, by the number of its frame.
+    ///
+    /// At a pace of its own, a frame may take the place of one that waits: that one is never answered. The newest is
+    /// always answered, and no answer of the same stage comes after its.
+    ///
+    /// # Errors
+    /// A picture cannot be read, the daemon falls silent, or `tell` fails.
+    pub(super) fn fly(
+        &mut self,
+        frames: &mut [Flown],
+        pace: Pace,
+        daemon: &Daemon,
+        mut tell: impl FnMut(usize, &Flown) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let numbers = frames.iter().enumerate().map(|(number, frame)| (frame.id.clone(), number)).collect();
+        let count = frames.len();
+        let mut air = InAir { frames, numbers, sent: Vec::with_capacity(count) };
+        let start = Instant::now();
+        for number in 0..count {
+            if let Some(frame) = air.frames.get(number) {
+                air.sent.push(self.publish(frame, pace)?);
+            }
+            let wait = match pace {
+                Pace::Every(interval) if number + 1 < count => {
+                    Wait::Until(start + interval.saturating_mul(u32::try_from(number + 1).unwrap_or(u32::MAX)))
+                }
+                _ => Wait::For(number),
+            };
+            self.take(&mut air, wait, daemon, &mut tell)?;
         }
         Ok(())
     }
 
-    /// Publishes the photo `name` below `folder` and waits for its fix.
-    ///
-    /// # Errors
-    /// The photo cannot be read, or no answer comes in time.
-    pub(super) fn ask(&mut self, folder: &Path, name: &str, daemon: &Daemon) -> anyhow::Result<Answer> {
-        let photo = pictures::read_below(folder, name, &DecodeLimits::default())?;
-        let user_properties = vec![("id".to_owned(), name.to_owned())];
-        let properties = PublishProperties { user_properties, ..PublishProperties::default() };
-        let start = Instant::now();
-        let topic = self.topics.frame(CAMERA);
-        self.client.publish_with_properties(topic, QoS::AtLeastOnce, false, photo, properties)?;
-        let fix = self.topics.fix(CAMERA);
-        let mut message: Option<FixMessage> = None;
-        self.next(daemon, |topic, payload| {
-            message = serde_json::from_slice(payload).ok();
-            topic == fix && message.as_ref().is_some_and(|message| message.id == name)
-        })?;
-        let message = message.context("the answer is no fix object")?;
-        Ok(Answer { message, round_trip_ms: start.elapsed().as_secs_f64() * 1e3 })
-    }
-
-    fn next(&mut self, daemon: &Daemon, mut wanted: impl FnMut(&str, &[u8]) -> bool) -> anyhow::Result<Vec<u8>> {
-        let end = Instant::now() + PATIENCE;
+    /// Takes answers in.
+    fn take(
+        &self,
+        air: &mut InAir<'_>,
+        wait: Wait,
+        daemon: &Daemon,
+        tell: &mut impl FnMut(usize, &Flown) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let end = match wait {
+            Wait::Until(end) => end,
+            Wait::For(_) => Instant::now() + PATIENCE,
+        };
         loop {
-            match self.messages.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok((topic, payload)) if wanted(&topic, &payload) => return Ok(payload),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) => {
-                    bail!("geolocated does not answer within {PATIENCE:?}; see {}", daemon.log().display())
-                }
-                Err(RecvTimeoutError::Disconnected) => bail!("the connection to mosquitto broke"),
+            let Some((topic, payload)) = self.next(end)? else {
+                return if matches!(wait, Wait::Until(_)) { Ok(()) } else { Err(silent(daemon)) };
+            };
+            if topic != self.topics.fix(CAMERA) {
+                continue;
+            }
+            let message: FixMessage = serde_json::from_slice(&payload).context("an answer is no fix object")?;
+            // What an earlier demo left in the same folder comes first, as a replay.
+            let is_old = message.replay == Some(true);
+            let Some(of) = air.numbers.get(&message.id).copied().filter(|_| !is_old) else { continue };
+            if let (Some(frame), Some(since)) = (air.frames.get_mut(of), air.sent.get(of)) {
+                frame.answers.push(Answer { message, after_ms: since.elapsed().as_secs_f64() * 1e3 });
+                tell(of, frame)?;
+            }
+            if matches!(wait, Wait::For(number) if number == of) {
+                return Ok(());
             }
         }
     }
+
+    /// Publishes a frame with what is said of it; when that was. What flies at a pace of its own is taken just now,
+    /// other frames carry the time of their own tags.
+    fn publish(&self, frame: &Flown, pace: Pace) -> anyhow::Result<Instant> {
+        let picture = pictures::read(&frame.picture, DecodeLimits::default().max_bytes)?;
+        let now = (pace != Pace::Answered).then(|| ("captured_at", format!("{:.3}", Timestamp::now())));
+        let pairs = [("id", frame.id.clone())].into_iter().chain(now).chain(frame.said.iter().cloned());
+        let user_properties = pairs.map(|(key, value)| (key.to_owned(), value)).collect();
+        let properties = PublishProperties { user_properties, ..PublishProperties::default() };
+        let start = Instant::now();
+        let topic = self.topics.frame(CAMERA);
+        self.client.publish_with_properties(topic, QoS::AtLeastOnce, false, picture, properties)?;
+        Ok(start)
+    }
+
+    /// The next message, or nothing until `end`.
+    fn next(&self, end: Instant) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+        match self.messages.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(message) => Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => bail!("the connection to mosquitto broke"),
+        }
+    }
+}
+
+fn silent(daemon: &Daemon) -> anyhow::Error {
+    anyhow::anyhow!("geolocated does not answer within {PATIENCE:?}; see {}", daemon.log().display())
 }

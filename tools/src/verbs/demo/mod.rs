@@ -1,99 +1,152 @@
-//! `geolocate demo`: the whole way once, from photos to fixes over MQTT.
+//! `geolocate demo`: the whole way once, from pictures to fixes over MQTT.
 
 mod broker;
 mod flight;
+mod frame;
+mod ground;
 mod hold_out;
+mod map;
+mod outcome;
+mod page;
+mod paint;
+mod photos;
+mod picture;
+mod plan;
 mod process;
 mod summary;
+mod world;
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use quantized_models::DecodeLimits;
 
+use crate::builtin::{self, MINI};
 use crate::cli::Status;
-use crate::dataset::load_poses;
+use crate::metrics::Ordered;
 use crate::output::{JsonTarget, say};
 
 use broker::Broker;
 use flight::Flight;
-use hold_out::HeldOut;
-use process::{Daemon, run_to_end};
-use summary::Summary;
+use photos::PhotosArgs;
+use plan::Plan;
+use process::{Daemon, run_verb};
+use summary::{DemoReport, Teller};
+use world::WorldArgs;
 
-/// Builds a shard from most of the photos, starts mosquitto and the daemon, publishes the others over MQTT as a drone
-/// would, and prints each fix with its error.
+/// Draws a world, maps it, starts mosquitto and the daemon, flies a drone over it that publishes its frames over MQTT,
+/// and prints each fix as it arrives with its error. With --photos: the same over photos of your own.
 ///
-/// All that it makes stays in the output folder: the shard, the settings, the daemon's log, and the fixes as they came.
+/// All that it makes stays in the output folder: demo.html, a page with the map and the pictures; demo.jpg, the map as
+/// a picture; the world, the shard, the settings, the daemon's log, and the fixes as they came.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
+    geolocate demo\n  \
+    geolocate demo --setting easy --seed 1501 --out easy\n  \
     geolocate demo --photos flight/photos --encoder models/mobilenetv3-small-576\n  \
     geolocate demo --photos set/images --poses set/poses.csv --encoder models/mobilenetv3-small-576")]
 pub struct DemoArgs {
-    /// Folder of photos taken near one another, at least four of them with a position
-    #[arg(long, value_name = "DIR")]
-    photos: PathBuf,
-    /// CSV with at least file,lat,lon [default: positions in the EXIF tags]
-    #[arg(long, value_name = "FILE.csv")]
-    poses: Option<PathBuf>,
-    /// Model folder or manifest of the encoder
+    #[command(flatten)]
+    photos: PhotosArgs,
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Model folder or manifest of the encoder [default: mini, the built-in one, which knows the world only]
     #[arg(long, value_name = "MODEL")]
-    encoder: PathBuf,
+    encoder: Option<PathBuf>,
     /// Folder for what the demo makes
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
     out: PathBuf,
-    /// Hold out every Nth photo, in the order of time, and publish it
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
-    hold_out: u32,
-    /// A fix within so many metres of the truth counts as right in the summary
-    #[arg(long, value_name = "METRES", default_value_t = 25.0)]
-    right_within_m: f64,
+    /// A fix within so many metres of the truth counts as right [default: a tile's side; 25 with --photos]
+    #[arg(long, value_name = "METRES")]
+    right_within_m: Option<f64>,
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE|-")]
     json: Option<JsonTarget>,
 }
 
+/// Wall-clock seconds of each step.
+struct Steps {
+    since: Instant,
+    seconds: Ordered<f64>,
+}
+
+impl Steps {
+    fn begin() -> Self {
+        Self { since: Instant::now(), seconds: Ordered::default() }
+    }
+
+    /// Ends a step, and begins the next.
+    fn end(&mut self, name: &str) {
+        self.seconds.0.push((name.to_owned(), self.since.elapsed().as_secs_f64()));
+        self.since = Instant::now();
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
-/// Too few photos with a position, no mosquitto, a daemon that does not start or does not answer.
+/// No encoder, too few photos with a position, no mosquitto, a daemon that does not start or does not answer.
 pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
-    let table = load_poses(args.poses.as_deref(), Some(&args.photos), &DecodeLimits::default())?;
-    let held_out = HeldOut::every(&table, args.hold_out as usize)?;
+    let encoder = builtin::resolve(args.encoder.as_deref().unwrap_or(Path::new(MINI)))?;
+    let encoder = encoder.canonicalize().with_context(|| format!("{}: cannot be found", encoder.display()))?;
     let out = &prepared(&args.out)?;
-    let (poses, split) = held_out.write(out)?;
+    let mut steps = Steps::begin();
+    let mut plan = match &args.photos.photos {
+        Some(photos) => args.photos.plan(photos, args.right_within_m, out)?,
+        None => args.world.plan(args.right_within_m, out)?,
+    };
+    plan.facts.push(("encoder", args.encoder.as_deref().unwrap_or(Path::new(MINI)).display().to_string()));
+    steps.end("pictures");
     let say = |text: &str| say(args.json.as_ref(), text);
-    let (references, queries) = (held_out.references(), held_out.queries());
-    say(&format!("{} photos: {references} references, {} queries\n", table.poses.len(), queries.len()))?;
-
-    let shard = out.join("reference.shard");
-    let command = build_command(args, &poses, &split, &shard);
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    say(&format!("$ geolocate {}\n", words.join(" ")))?;
-    run_to_end(&std::env::current_exe().context("the path of this program")?, &command)?;
-    let broker = Broker::start(out)?;
-    let settings = write_settings(out, &broker, &shard, &args.encoder)?;
-    let mut flight = Flight::connect(&broker)?;
-    say(&format!("$ geolocated run --config {}\n", settings.display()))?;
-    let daemon = Daemon::start(&settings, &out.join("geolocated.log"))?;
-    flight.wait_until_online(&daemon)?;
-    say("geolocated is online\n\n")?;
-
-    let mut summary = Summary::create(&out.join("fixes.ndjson"), args.right_within_m)?;
-    for pose in queries {
-        let answer = flight.ask(&args.photos, &pose.file, &daemon)?;
-        say(&summary.take(pose, &answer)?)?;
-    }
-    daemon.stop()?;
-    let report = summary.report();
-    say(&format!("\n{report}the shard, the settings, the log and the fixes are in {}\n", out.display()))?;
+    say(&format!("{}\n", plan.title))?;
+    fly(&mut plan, &encoder, out, &mut steps, &say)?;
+    let report = DemoReport::new(&plan.frames, plan.right_within_m, plan.references, steps.seconds);
+    let (page, picture) = (out.join("demo.html"), out.join("demo.jpg"));
+    page::write(&page, &plan, &report)?;
+    picture::write(&picture, &plan)?;
+    say(&format!("\n{report}\n"))?;
+    say(&format!("the page:    {}\nthe picture: {}\n", page.display(), picture.display()))?;
+    say(&format!("the shard, the settings, the log and the fixes are in {}\n", out.display()))?;
     if let Some(json) = &args.json {
         json.write(&report)?;
     }
     Ok(if report.any_error() { Status::Failed } else { Status::Done })
+}
+
+/// Builds the shard, starts broker and daemon, and flies; the answers are in the plan's frames then.
+fn fly(
+    plan: &mut Plan,
+    encoder: &Path,
+    out: &Path,
+    steps: &mut Steps,
+    say: &impl Fn(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let shard = out.join("reference.shard");
+    let mut build = plan.build.clone();
+    build.extend(plan::arguments([("--encoder", encoder), ("--out", &shard)]));
+    say(&format!("$ geolocate {}\n", words(&build)))?;
+    run_verb(&build)?;
+    steps.end("shard");
+    let broker = Broker::start(out)?;
+    let settings = write_settings(out, &broker, &shard, encoder)?;
+    let mut flight = Flight::connect(&broker)?;
+    say(&format!("$ geolocated run --config {}\n", settings.display()))?;
+    let daemon = Daemon::start(&settings, &out.join("geolocated.log"))?;
+    flight.wait_until_online(&daemon)?;
+    steps.end("start");
+    say("geolocated is online\n\n")?;
+    let mut teller = Teller::create(&out.join("fixes.ndjson"), plan.right_within_m)?;
+    flight.fly(&mut plan.frames, plan.pace, &daemon, |number, frame| say(&teller.take(number, frame)?))?;
+    daemon.stop()?;
+    steps.end("flight");
+    Ok(())
+}
+
+fn words(command: &[OsString]) -> String {
+    command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 fn prepared(out: &Path) -> anyhow::Result<PathBuf> {
@@ -101,25 +154,15 @@ fn prepared(out: &Path) -> anyhow::Result<PathBuf> {
     out.canonicalize().with_context(|| format!("{}: cannot be found", out.display()))
 }
 
-fn build_command(args: &DemoArgs, poses: &Path, split: &Path, shard: &Path) -> Vec<OsString> {
-    let paths = [("--images", args.photos.as_path()), ("--poses", poses), ("--split", split)];
-    let mut command = vec!["build".into(), "--role".into(), "reference".into()];
-    for (flag, path) in paths.into_iter().chain([("--encoder", args.encoder.as_path()), ("--out", shard)]) {
-        command.extend([flag.into(), path.into()]);
-    }
-    command
-}
-
 fn write_settings(out: &Path, broker: &Broker, shard: &Path, encoder: &Path) -> anyhow::Result<PathBuf> {
-    let encoder = encoder.canonicalize().with_context(|| format!("{}: cannot be found", encoder.display()))?;
     let quoted = |path: &Path| toml_string(&path.to_string_lossy());
     let text = format!(
-        "[device]\nsite = \"demo\"\nname = \"drone\"\nstate_dir = {}\n\n[mqtt]\nurl = \"{}\"\n\n[index]\nshards = [{}]\n\n\
-         [models]\nencoder = {}\n",
+        "[device]\nsite = \"demo\"\nname = \"drone\"\nstate_dir = {}\n\n[mqtt]\nurl = \"{}\"\n\n\
+         [index]\nshards = [{}]\n\n[models]\nencoder = {}\n",
         quoted(&out.join("state")),
         broker.url(),
         quoted(shard),
-        quoted(&encoder),
+        quoted(encoder),
     );
     let path = out.join("geolocated.toml");
     fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;

@@ -27,12 +27,20 @@ pub(super) fn find(name: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// It cannot be run, or fails.
-pub(super) fn run_to_end(program: &Path, arguments: &[OsString]) -> anyhow::Result<()> {
+fn run_to_end(program: &Path, arguments: &[OsString]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     let status = command.args(arguments).stdin(Stdio::null()).stdout(std::io::stderr()).status();
     let status = status.with_context(|| format!("{} cannot be run", program.display()))?;
     ensure!(status.success(), "{} ended with {status}", program.display());
     Ok(())
+}
+
+/// Runs a verb of this program and waits for its end. What it says goes to standard error.
+///
+/// # Errors
+/// It cannot be run, or fails.
+pub(super) fn run_verb(arguments: &[OsString]) -> anyhow::Result<()> {
+    run_to_end(&std::env::current_exe().context("the path of this program")?, arguments)
 }
 
 /// A running `geolocated`; killed when dropped.

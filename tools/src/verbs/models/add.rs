@@ -17,6 +17,7 @@ use super::manifest_files::{self, Flaw, ModelFile, length};
 use super::names::is_folder_name;
 use super::publish::{Staging, parent};
 use super::transfer_bar::TransferBar;
+use crate::builtin;
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
 
@@ -28,7 +29,7 @@ use crate::output::{JsonTarget, say};
 #[command(after_help = "Examples:\n  geolocate models add ./my-encoder\n  \
     geolocate models add ./my-encoder/model_w8.toml --name my-encoder-w8 --link")]
 pub(super) struct AddArgs {
-    /// A model's folder or manifest
+    /// A model's folder or manifest, or mini, the built-in one
     #[arg(value_name = "DIR")]
     model: PathBuf,
     /// The name in the folder of models [default: that in the manifest]
@@ -57,7 +58,7 @@ struct Added {
 /// # Errors
 /// The model does not hold, there is one of this name, or it cannot be copied.
 pub(super) fn run(args: &AddArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let manifest = Manifest::load(&args.model)?;
+    let manifest = Manifest::load(&builtin::resolve(&args.model)?)?;
     let name = args.name.clone().unwrap_or_else(|| manifest.name().to_owned());
     let expected = "expected letters, digits, dots, dashes and underscores (--name)";
     ensure!(is_folder_name(&name), "{}: {expected}, found the name {name:?}", manifest.path().display());

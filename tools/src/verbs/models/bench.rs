@@ -95,8 +95,8 @@ struct Loaded {
 /// # Errors
 /// A model that no runtime takes, or a picture that cannot be read.
 pub(super) fn run(args: &BenchArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let manifests: Vec<Manifest> =
-        args.wanted.iter().map(|model| Manifest::load(&models.resolve(model))).collect::<Result<_, _>>()?;
+    let load = |model: &PathBuf| anyhow::Ok(Manifest::load(&models.resolve(model)?)?);
+    let manifests: Vec<Manifest> = args.wanted.iter().map(load).collect::<Result<_, _>>()?;
     let picture = picture(args, &manifests)?;
     let loaded = load_all(args, &manifests)?;
     let encoders: Vec<&Encoder> = loaded.iter().map(|loaded| &loaded.encoder).collect();

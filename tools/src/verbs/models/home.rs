@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::names::is_folder_name;
+use crate::builtin::{BuiltInError, MINI, resolve};
 
 /// Where the service has its models.
 const OF_THE_SERVICE: &str = "/var/lib/geolocated/models";
@@ -32,13 +33,20 @@ impl ModelsFolder {
         &self.0
     }
 
-    /// What MODEL means: the name of a model in the folder if it has one of this name, else a path.
-    pub fn resolve(&self, model: &Path) -> PathBuf {
+    /// What MODEL means: the built-in model for its name, else the name of a model in the folder if it has one of this
+    /// name, else a path.
+    ///
+    /// # Errors
+    /// The built-in model is asked for and cannot be had.
+    pub fn resolve(&self, model: &Path) -> Result<PathBuf, BuiltInError> {
+        if model == Path::new(MINI) {
+            return resolve(model);
+        }
         let named = model.to_str().filter(|name| is_folder_name(name)).map(|name| self.0.join(name));
-        match named {
+        Ok(match named {
             Some(named) if named.exists() || !model.exists() => named,
             _ => model.to_owned(),
-        }
+        })
     }
 }
 
@@ -51,9 +59,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let models = ModelsFolder::find(Some(folder.path()));
         std::fs::create_dir(folder.path().join("a")).unwrap();
-        assert_eq!(models.resolve(Path::new("a")), folder.path().join("a"));
-        assert_eq!(models.resolve(Path::new("no-such-model")), folder.path().join("no-such-model"));
-        assert_eq!(models.resolve(Path::new("./a")), Path::new("./a"));
-        assert_eq!(models.resolve(folder.path()), folder.path());
+        assert_eq!(models.resolve(Path::new("a")).unwrap(), folder.path().join("a"));
+        assert_eq!(models.resolve(Path::new("no-such-model")).unwrap(), folder.path().join("no-such-model"));
+        assert_eq!(models.resolve(Path::new("./a")).unwrap(), Path::new("./a"));
+        assert_eq!(models.resolve(folder.path()).unwrap(), folder.path());
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn run(args: &InfoArgs, models: &home::ModelsFolder, json: Option<&Js
 }
 
 fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
-    let path = models.resolve(model);
+    let path = models.resolve(model)?;
     let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy().into_owned();
     let catalog = find(&name)?;
     let held = Held::of(&path);

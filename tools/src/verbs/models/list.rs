@@ -12,15 +12,16 @@ use serde::Serialize;
 use super::ModelsFolder;
 use super::held::{Held, bytes_below, shown_bytes};
 use super::publish::ENDING;
+use crate::builtin::{BuiltIn, MINI};
 use crate::catalog::{CatalogEntry, catalog};
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
 
 /// Lists the models in the folder of models, and the public ones that can be pulled by name.
 ///
-/// States: ready (has a manifest that reads), pulled (files of a public model, of which an encoder is still to be made),
-/// unfinished (being pulled, or to be gone on with), damaged (neither manifest nor record reads), available (in the
-/// catalog).
+/// States: built-in (a part of this program), ready (has a manifest that reads), pulled (files of a public model, of
+/// which an encoder is still to be made), unfinished (being pulled, or to be gone on with), damaged (neither manifest nor
+/// record reads), available (in the catalog).
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  geolocate models list --json -")]
 pub(super) struct ListArgs {}
@@ -62,6 +63,10 @@ struct List {
 /// The folder is there and cannot be read, or the list cannot be written.
 pub(super) fn run(models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
     let mut found = in_folder(models.path())?;
+    if BuiltIn::mini().is_there() {
+        // Before a folder of this name: the name is reserved.
+        found.insert(MINI.to_owned(), built_in());
+    }
     for entry in catalog()? {
         found.entry(entry.name.clone()).or_insert_with(|| available(&entry));
     }
@@ -116,6 +121,17 @@ fn held(name: String, path: PathBuf) -> Listed {
         }
         Held::Broken(error) => Listed { error: Some(error), ..listed },
         Held::Nothing => Listed { error: Some("neither model.toml nor pulled.toml".to_owned()), ..listed },
+    }
+}
+
+/// The model that is a part of the program; it is written to the cache to be looked at.
+fn built_in() -> Listed {
+    match BuiltIn::mini().unpacked() {
+        Ok(path) => Listed { state: "built-in", ..held(MINI.to_owned(), path) },
+        Err(error) => {
+            let error = Some(error.to_string());
+            Listed { name: MINI.to_owned(), state: "damaged", error, ..Listed::default() }
+        }
     }
 }
 

@@ -27,7 +27,8 @@ use crate::output::JsonTarget;
 /// Lists, adds, pulls, prepares, verifies, measures and describes models.
 ///
 /// Models lie in one folder: --models, else GEOLOCATED_MODELS, else geolocated/models below XDG_DATA_HOME
-/// (~/.local/share). MODEL is a name in it, or the path of a model's folder or manifest.
+/// (~/.local/share). MODEL is a name in it, or the path of a model's folder or manifest, or mini: the small encoder that
+/// is a part of this program.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  geolocate models list\n  \
     geolocate models pull siglip-base-patch16-224\n  \

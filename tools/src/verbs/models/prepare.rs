@@ -50,7 +50,7 @@ struct Prepared {
 /// # Errors
 /// There is no such model, a recipe refuses it, or it cannot be prepared.
 pub(super) fn run(args: &PrepareArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let path = models.resolve(&args.model);
+    let path = models.resolve(&args.model)?;
     let ready = match Held::of(&path) {
         Held::Ready(manifest) => vec![*manifest],
         Held::Pulled(record) => {

@@ -45,9 +45,10 @@ pub(crate) struct ModelVerdict {
 /// Runs the verb.
 ///
 /// # Errors
-/// The result cannot be written.
+/// The built-in model is asked for and cannot be had, or the result cannot be written.
 pub(super) fn run(args: &VerifyArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let verdicts: Vec<ModelVerdict> = args.wanted.iter().map(|model| verdict(&models.resolve(model))).collect();
+    let paths = args.wanted.iter().map(|model| models.resolve(model)).collect::<Result<Vec<_>, _>>()?;
+    let verdicts: Vec<ModelVerdict> = paths.iter().map(|path| verdict(path)).collect();
     for verdict in &verdicts {
         verdict.errors.iter().for_each(|error| eprintln!("geolocate: {error}"));
         if verdict.good {
