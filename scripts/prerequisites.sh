@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and this machine lacks: a C compiler and the broker mosquitto.
+# Installs what building and testing need and this machine lacks: a C compiler, the broker mosquitto, openssl for its
+# certificates, and faketime for a clock that is wrong.
 # Debian and Ubuntu only; elsewhere it says what to install.
 set -euo pipefail
 
@@ -9,6 +10,8 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 packages=()
 command -v cc >/dev/null || packages+=(build-essential)
 command -v mosquitto >/dev/null || packages+=(mosquitto)
+command -v openssl >/dev/null || packages+=(openssl)
+command -v faketime >/dev/null || packages+=(faketime)
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

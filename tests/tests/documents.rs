@@ -82,6 +82,8 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/demo.md",
         "docs/world.md",
         "docs/mqtt.md",
+        "docs/sources.md",
+        "docs/interoperation.md",
         "docs/models.md",
         "docs/systemd.md",
         "docs/accuracy.md",

@@ -40,6 +40,14 @@ counters! {
     frames_retained,
     /// Frames still waiting when the daemon stopped.
     frames_at_stop,
+    /// Files of watched folders that were never read, because a newer one was there.
+    source_passed_over,
+    /// Bytes of commands' output that belonged to no whole picture.
+    source_garbage_bytes,
+    /// Times that a source failed.
+    source_failures,
+    /// Times that a command ended and was started again.
+    source_restarts,
     /// Metadata fields or messages that were refused.
     metadata_refused,
     /// Messages on topics or of forms that mean nothing here.

@@ -1,5 +1,6 @@
 //! What is wrong at the moment, in words.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,21 +9,21 @@ use tokio::sync::Notify;
 /// Reasons for which the device is degraded, by what they are about. Shared between threads.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    reasons: Mutex<BTreeMap<&'static str, String>>,
+    reasons: Mutex<BTreeMap<Cow<'static, str>, String>>,
     changed: Notify,
 }
 
 impl Health {
     /// Something about `subject` is wrong; `reason` is for the operator.
-    pub(super) fn degrade(&self, subject: &'static str, reason: &str) {
-        let before = self.lock().insert(subject, reason.to_owned());
+    pub(super) fn degrade(&self, subject: impl Into<Cow<'static, str>>, reason: &str) {
+        let before = self.lock().insert(subject.into(), reason.to_owned());
         if before.as_deref() != Some(reason) {
             self.changed.notify_one();
         }
     }
 
     /// What was wrong about `subject` is mended.
-    pub(super) fn mend(&self, subject: &'static str) {
+    pub(super) fn mend(&self, subject: &str) {
         if self.lock().remove(subject).is_some() {
             self.changed.notify_one();
         }
@@ -39,7 +40,7 @@ impl Health {
         self.changed.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Cow<'static, str>, String>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,10 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rumqttc::Transport;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::LastWill;
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::Event;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
@@ -19,19 +16,16 @@ use tracing::{info, warn};
 use super::backoff::Backoff;
 use super::health::Health;
 use super::last::LastAnswers;
+use super::mqtt::{Events, LinkError, Tunnel, connect};
 use super::outbox::Outbox;
+use super::publish::{Beside, Nmea};
 use super::session::{Memory, Session};
 use super::status::{Stats, Status};
 use super::{BrokerAddress, Counters, Inbox, Settings, Topics};
 
-/// Requests that the client may hold; more than the window and all that is sent beside it.
-const CLIENT_QUEUE: usize = 256;
 const STATS_EVERY: Duration = Duration::from_secs(60);
 /// How long at most nothing is sent after the broker refused a fix.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT_S: u64 = 10;
-/// MQTT adds topic, properties and headers to a frame.
-const FRAME_PACKET_EXTRA: usize = 64 << 10;
 
 /// What all parts of the service share.
 #[derive(Debug)]
@@ -42,6 +36,7 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<Outbox>,
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
+    pub(super) nmea: Option<Arc<Nmea>>,
     /// The `info` message.
     pub(super) info: Vec<u8>,
     pub(super) boot: u64,
@@ -79,7 +74,7 @@ pub(super) enum Phase {
 /// How a connection ended.
 enum End {
     Goodbye,
-    Lost { error: Box<ConnectionError>, was_connected: bool },
+    Lost { error: LinkError, was_connected: bool },
 }
 
 /// Connects, serves, and connects again, until the phase is [`Phase::Answered`] and the broker has everything.
@@ -87,7 +82,8 @@ enum End {
 pub(super) async fn keep_connected(shared: &Shared, mut phase: watch::Receiver<Phase>) {
     let cameras = shared.settings.inbox.cameras;
     let last = LastAnswers::new(cameras, shared.outbox.newest());
-    let mut memory = Memory { last, meta: HashMap::new(), frames: 0, askers: HashMap::new() };
+    let beside = Beside::new(shared);
+    let mut memory = Memory { last, beside, meta: HashMap::new(), frames: 0, askers: HashMap::new() };
     let mut backoff = Backoff::new();
     loop {
         match serve(shared, &mut memory, &mut phase).await {
@@ -109,7 +105,11 @@ pub(super) async fn keep_connected(shared: &Shared, mut phase: watch::Receiver<P
 
 /// One connection from the attempt to its end.
 async fn serve(shared: &Shared, memory: &mut Memory, phase: &mut watch::Receiver<Phase>) -> End {
-    let (client, mut events) = AsyncClient::new(options(shared), CLIENT_QUEUE);
+    let tunnel = match dial(shared, phase).await {
+        Ok(tunnel) => tunnel,
+        Err(error) => return End::Lost { error, was_connected: false },
+    };
+    let (client, mut events) = connect(shared, tunnel.as_ref().map(Tunnel::socket));
     let mut session = Session::new(shared, memory, client);
     let mut stats = ticks(STATS_EVERY);
     let mut resume = ticks(REFUSAL_PAUSE);
@@ -118,6 +118,10 @@ async fn serve(shared: &Shared, memory: &mut Memory, phase: &mut watch::Receiver
         match polled {
             Ok(event) => {
                 if session.handle(event) {
+                    drop(events);
+                    if let Some(tunnel) = tunnel {
+                        tunnel.finish().await;
+                    }
                     return End::Goodbye;
                 }
                 announce(&mut session, *phase.borrow());
@@ -128,22 +132,33 @@ async fn serve(shared: &Shared, memory: &mut Memory, phase: &mut watch::Receiver
                 take_late_events(&mut events, &mut session);
                 shared.outbox.connection_lost();
                 memory.last.connection_lost();
-                return End::Lost { error: Box::new(error), was_connected };
+                let error = tunnel.and_then(|tunnel| tunnel.failure()).unwrap_or(error);
+                return End::Lost { error, was_connected };
             }
         }
+    }
+}
+
+/// The way to a broker that speaks TLS; nothing for one that does not.
+async fn dial(shared: &Shared, phase: &mut watch::Receiver<Phase>) -> Result<Option<Tunnel>, LinkError> {
+    let broker = &shared.settings.broker;
+    let BrokerAddress::Tls { host, port } = &broker.address else { return Ok(None) };
+    tokio::select! {
+        tunnel = Tunnel::open(host, *port, &broker.tls, shared.index_created_at_ms) => tunnel.map(Some),
+        _ = phase.wait_for(|phase| *phase == Phase::Answered) => Err(LinkError::Tls("stopped".to_owned())),
     }
 }
 
 /// Waits for the next event of the connection, and meanwhile hands over what others want to be sent. The future of
 /// the poll is kept until it is ready: the event loop must not be cancelled halfway.
 async fn poll(
-    events: &mut EventLoop,
+    events: &mut Events,
     session: &mut Session<'_>,
     shared: &Shared,
     phase: &mut watch::Receiver<Phase>,
     stats: &mut Interval,
     resume: &mut Interval,
-) -> Result<Event, ConnectionError> {
+) -> Result<Event, LinkError> {
     let mut event = pin!(events.poll());
     loop {
         tokio::select! {
@@ -183,9 +198,9 @@ fn finish(session: &mut Session<'_>, phase: &watch::Receiver<Phase>) {
 }
 
 /// Acknowledgements and frames that were read before the connection broke count.
-fn take_late_events(events: &mut EventLoop, session: &mut Session<'_>) {
+fn take_late_events(events: &mut Events, session: &mut Session<'_>) {
     session.close();
-    while let Some(event) = events.state.events.pop_front() {
+    while let Some(event) = events.pop_late() {
         session.handle(event);
     }
 }
@@ -196,40 +211,8 @@ fn ticks(every: Duration) -> Interval {
     ticks
 }
 
-fn options(shared: &Shared) -> MqttOptions {
-    let broker = &shared.settings.broker;
-    let client_id = format!("{}-{}-{}", shared.settings.topic_prefix, shared.settings.site, shared.settings.device);
-    let mut options = match &broker.address {
-        BrokerAddress::Tcp { host, port } => MqttOptions::new(client_id, host.as_str(), *port),
-        BrokerAddress::Unix(path) => {
-            let mut options = MqttOptions::new(client_id, path.to_string_lossy(), 0);
-            options.set_transport(Transport::Unix);
-            options
-        }
-    };
-    if let Some((username, password)) = &broker.credentials {
-        options.set_credentials(username.as_str(), password.as_str());
-    }
-    // A frame a little over its limit still comes in, so that its sender gets an answer; the broker keeps larger ones.
-    let most = shared.settings.decode.max_bytes.saturating_mul(2).saturating_add(FRAME_PACKET_EXTRA);
-    let will = Status::offline("connection lost").json();
-    // Small messages must not wait for the acknowledgement of the one before (Nagle's algorithm): that costs 40 ms each.
-    let mut network = options.network_options();
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
-    options
-        .set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)))
-        .set_connection_timeout(CONNECT_TIMEOUT_S)
-        .set_clean_start(false)
-        .set_session_expiry_interval(Some(broker.session_expiry_s))
-        .set_max_packet_size(Some(u32::try_from(most).unwrap_or(u32::MAX)))
-        .set_outgoing_inflight_upper_limit(1024)
-        .set_last_will(LastWill::new(shared.topics.status(), will, QoS::AtLeastOnce, true, None));
-    options
-}
-
 /// A number in [0, 1) that differs between devices and moments; nothing secret hangs on it.
-fn spread() -> f64 {
+pub(super) fn spread() -> f64 {
     let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let mixed = nanos.wrapping_mul(0x9E37_79B9) ^ std::process::id();
     f64::from(mixed % 1000) / 1000.0
@@ -239,6 +222,7 @@ fn spread() -> f64 {
 pub(super) fn log_address(shared: &Shared) {
     match &shared.settings.broker.address {
         BrokerAddress::Tcp { host, port } => info!(host, port, "broker"),
+        BrokerAddress::Tls { host, port } => info!(host, port, tls = true, "broker"),
         BrokerAddress::Unix(path) => info!(path = %path.display(), "broker"),
     }
 }

@@ -1,6 +1,6 @@
 //! Has everyone who must know been told?
 //!
-//! Frames come in by MQTT and wait in the [`Inbox`], the newest per camera. One thread takes them through the pipeline
+//! Frames come in by MQTT and from the sources of the settings, and wait in the [`Inbox`], the newest per camera. One thread takes them through the pipeline
 //! and appends each answer to the outbox, whose own thread brings it to the disk. One task owns the connection to the
 //! broker; it empties the outbox by PUBACK alone.
 
@@ -14,10 +14,13 @@ mod inbox;
 mod last;
 mod link;
 mod metadata;
+mod mqtt;
 mod outbox;
+mod publish;
 mod run;
 mod session;
 mod settings;
+mod sources;
 mod status;
 mod topics;
 mod worker;
@@ -25,9 +28,13 @@ mod worker;
 pub use counters::{Counter, Counters, CountersNow};
 pub use inbox::{Arrived, Inbox, InboxLimits, Taken};
 pub use metadata::FrameMetadata;
+pub use mqtt::TlsFiles;
 pub use outbox::{
     ArchiveError, ArchivedMessage, MessageFate, OutboxArchive, OutboxLimits, Selection, SeqRange, clear as clear_outbox,
 };
 pub use run::{RunError, run};
-pub use settings::{Broker, BrokerAddress, Settings, SettingsError};
+pub use settings::{
+    After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, MqttVersion, NmeaSettings,
+    PublishSettings, Settings, SettingsError, SourceInput, SourceSettings,
+};
 pub use topics::{InboundTopic, Topics};

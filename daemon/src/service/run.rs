@@ -18,6 +18,8 @@ use super::boot::next_boot;
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
 use super::outbox::{Outbox, OutboxFolder};
+use super::publish::{Nmea, NmeaServer};
+use super::sources::Sources;
 use super::status::Info;
 use super::worker::{Heartbeat, Worker};
 use super::{Counters, Inbox, Settings, SettingsError, Topics};
@@ -121,6 +123,7 @@ async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Res
         inbox: Arc::clone(&shared.inbox),
         outbox: Arc::clone(&shared.outbox),
         counters: Arc::clone(&shared.counters),
+        nmea: shared.nmea.clone(),
         heartbeat: Arc::clone(&heartbeat),
         boot: shared.boot,
         index_created_at_ms: shared.index_created_at_ms,
@@ -129,6 +132,8 @@ async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Res
     let (phase, phases) = watch::channel(Phase::Running);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let sources = Sources::start(shared);
+    let _nmea = shared.nmea.clone().map(|nmea| NmeaServer::start(nmea, Arc::clone(&shared.health)));
     notify(&[NotifyState::Ready]);
     let link = keep_connected(shared, phases);
     tokio::pin!(link);
@@ -142,6 +147,7 @@ async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Res
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    sources.stop().await;
     stop(shared, &phase, worker_done, link).await;
     Ok(())
 }
@@ -198,6 +204,7 @@ fn share(settings: Settings, pipeline: &Pipeline, started: Instant) -> Shared {
         topics: Topics::new(&settings.topic_prefix, &settings.site, &settings.device),
         inbox: Arc::new(Inbox::new(settings.inbox, Arc::clone(&counters))),
         outbox: Arc::new(outbox),
+        nmea: settings.publish.nmea.clone().map(|nmea| Arc::new(Nmea::new(nmea))),
         info: Info::new(&settings, pipeline, boot).json(),
         index_created_at_ms,
         counters,

@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use rumqttc::Outgoing;
+use rumqttc::v5::Event;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, Packet, PubAck, PubAckReason, Publish, PublishProperties, SubAck, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, Event};
 use tracing::{debug, error, info, warn};
 
 use super::clock::now_ms;
@@ -16,7 +16,9 @@ use super::commands::{Asker, Command, Refusal};
 use super::last::{At, LastAnswers};
 use super::link::Shared;
 use super::metadata::FrameMetadata;
+use super::mqtt::Client;
 use super::outbox::RecordId;
+use super::publish::Beside;
 use super::status::Status;
 use super::topics::InboundTopic;
 use crate::locate::Frame;
@@ -38,7 +40,12 @@ const MOST_ASKERS: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Sent {
     Fix(RecordId),
-    Last { camera: String, at: At },
+    Last {
+        camera: String,
+        at: At,
+    },
+    /// Something beside the device's own topics.
+    Beside(String),
     Farewell,
     Other,
 }
@@ -47,6 +54,7 @@ enum Sent {
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) last: LastAnswers,
+    pub(super) beside: Beside,
     /// Metadata by camera that waits for its frame, and when it came.
     pub(super) meta: HashMap<String, (FrameMetadata, Instant)>,
     pub(super) frames: u64,
@@ -58,7 +66,7 @@ pub(super) struct Memory {
 pub(super) struct Session<'a> {
     shared: &'a Shared,
     memory: &'a mut Memory,
-    client: AsyncClient,
+    client: Client,
     /// Handed to the client and not yet written to the connection, in order.
     submitted: VecDeque<Sent>,
     /// Written and not yet acknowledged, by packet id.
@@ -77,7 +85,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(shared: &'a Shared, memory: &'a mut Memory, client: AsyncClient) -> Self {
+    pub(super) fn new(shared: &'a Shared, memory: &'a mut Memory, client: Client) -> Self {
         let (submitted, in_flight) = (VecDeque::new(), HashMap::new());
         let (window, max_packet) = (MOST_IN_FLIGHT, None);
         Self {
@@ -130,7 +138,7 @@ impl<'a> Session<'a> {
             return;
         }
         while self.submitted.len() + self.in_flight.len() < self.window {
-            if !(self.send_fix() || self.send_last()) {
+            if !(self.send_fix() || self.send_last() || self.send_beside()) {
                 break;
             }
         }
@@ -150,7 +158,9 @@ impl<'a> Session<'a> {
     /// Publishes the counters; what is lost of them nobody misses.
     pub(super) fn publish_stats(&mut self) {
         let (topic, stats) = (self.shared.topics.stats(), self.shared.stats().json());
-        if self.fits(&topic, stats.len(), None) && self.client.try_publish(topic, QoS::AtMostOnce, false, stats).is_ok()
+        let properties = PublishProperties::default();
+        if self.fits(&topic, stats.len(), None)
+            && self.client.try_publish(&topic, QoS::AtMostOnce, false, stats, properties).is_ok()
         {
             self.submitted.push_back(Sent::Other);
         }
@@ -158,7 +168,8 @@ impl<'a> Session<'a> {
 
     /// Whether the broker has everything, or will not take it.
     pub(super) fn drained(&self) -> bool {
-        !self.acknowledges || (self.shared.outbox.len() == 0 && self.memory.last.all_acknowledged())
+        !self.acknowledges
+            || (self.shared.outbox.len() == 0 && self.memory.last.all_acknowledged() && self.memory.beside.is_empty())
     }
 
     /// Publishes, once, that the device is stopping.
@@ -182,7 +193,8 @@ impl<'a> Session<'a> {
         let properties = connack.properties.as_ref();
         let receive_max = properties.and_then(|p| p.receive_max).map_or(usize::from(u16::MAX), usize::from);
         self.window = (receive_max / 2).clamp(1, MOST_IN_FLIGHT);
-        self.max_packet = properties.and_then(|p| p.max_packet_size).and_then(|size| usize::try_from(size).ok());
+        let said = properties.and_then(|p| p.max_packet_size).and_then(|size| usize::try_from(size).ok());
+        self.max_packet = [said, self.shared.settings.broker.max_packet_bytes].into_iter().flatten().min();
         self.retains = properties.and_then(|p| p.retain_available) != Some(0);
         self.acknowledges = properties.and_then(|p| p.max_qos) != Some(0);
         self.connected = true;
@@ -193,11 +205,12 @@ impl<'a> Session<'a> {
         self.shared.health.mend("packet_size");
         self.shared.health.mend("subscription");
         self.shared.outbox.connection_made();
+        self.memory.beside.connection_made();
         // At QoS 1 the broker would keep frames, and metadata without its frame, for a device that is away.
         let frames = self.shared.topics.frame_subscriptions().map(|topic| (topic, QoS::AtMostOnce));
         let commands = (self.shared.topics.command_subscription(), QoS::AtLeastOnce);
         for (topic, qos) in frames.into_iter().chain([commands]) {
-            if let Err(error) = self.client.try_subscribe(topic, qos) {
+            if let Err(error) = self.client.try_subscribe(&topic, qos) {
                 error!(%error, "could not subscribe");
             }
         }
@@ -254,6 +267,7 @@ impl<'a> Session<'a> {
             }
             Sent::Fix(id) => self.on_refusal(id, puback.reason),
             Sent::Last { camera, at } => self.memory.last.acknowledge(&camera, at),
+            Sent::Beside(topic) => self.memory.beside.acknowledge(&topic),
             Sent::Farewell => {
                 if let Err(error) = self.client.try_disconnect() {
                     debug!(%error, "disconnect");
@@ -310,6 +324,7 @@ impl<'a> Session<'a> {
             return false;
         }
         let Some((camera, at, payload)) = self.memory.last.send_next() else { return false };
+        self.memory.beside.offer(&camera, &payload);
         let topic = self.shared.topics.last(&camera);
         if !self.fits(&topic, payload.len(), None) {
             self.memory.last.acknowledge(&camera, at);
@@ -318,6 +333,19 @@ impl<'a> Session<'a> {
         let submitted = self.submit(&topic, true, payload, Sent::Last { camera: camera.clone(), at });
         if !submitted {
             self.memory.last.give_back(&camera);
+        }
+        submitted
+    }
+
+    fn send_beside(&mut self) -> bool {
+        let Some((topic, payload)) = self.memory.beside.send_next() else { return false };
+        if !self.fits(&topic, payload.len(), None) {
+            debug!(topic, "larger than the broker takes: not published");
+            return true;
+        }
+        let submitted = self.submit(&topic, true, payload.clone(), Sent::Beside(topic.clone()));
+        if !submitted {
+            self.memory.beside.give_back(topic, payload);
         }
         submitted
     }
@@ -351,7 +379,7 @@ impl<'a> Session<'a> {
         }
         let qos = if self.acknowledges { QoS::AtLeastOnce } else { QoS::AtMostOnce };
         let retain = retain && self.retains;
-        match self.client.try_publish_with_properties(topic, qos, retain, payload, properties) {
+        match self.client.try_publish(topic, qos, retain, payload, properties) {
             Ok(()) => {
                 self.submitted.push_back(sent);
                 true

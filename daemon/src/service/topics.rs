@@ -53,6 +53,17 @@ impl Topics {
         format!("{}/cam/{camera}/last", self.base)
     }
 
+    /// Retained newest answer for one camera as a GeoJSON feature.
+    pub fn geojson(&self, camera: &str) -> String {
+        format!("{}/cam/{camera}/geojson", self.base)
+    }
+
+    /// Whether `topic` is such a one.
+    pub(super) fn is_geojson(&self, topic: &str) -> bool {
+        let below = topic.strip_prefix(self.base.as_str()).and_then(|below| below.strip_prefix("/cam/"));
+        below.and_then(|below| below.strip_suffix("/geojson")).is_some_and(|camera| !camera.contains('/'))
+    }
+
     /// Where the answer to a command goes that names no place for it.
     pub fn reply(&self, verb: &str) -> String {
         format!("{}/cmd/{verb}/reply", self.base)

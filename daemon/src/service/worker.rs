@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::clock::{Clock, now_ms};
 use super::inbox::Taken;
 use super::outbox::Outbox;
+use super::publish::Nmea;
 use super::{Arrived, Counters, Inbox};
 use crate::locate::{FixMessage, Frame, FrameError, MessageStatus, Outcome, Pipeline, Prediction, StageTimes};
 
@@ -55,6 +56,7 @@ pub(super) struct Worker {
     pub(super) inbox: Arc<Inbox>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) counters: Arc<Counters>,
+    pub(super) nmea: Option<Arc<Nmea>>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) boot: u64,
     pub(super) index_created_at_ms: i64,
@@ -90,6 +92,9 @@ impl Worker {
         message.clock = clock.as_str().map(str::to_owned);
         message.shorten(MESSAGE_CANDIDATES, MESSAGE_DISSIMILAR, MESSAGE_BYTES);
         self.count_and_log(&message);
+        if let Some(nmea) = &self.nmea {
+            nmea.offer(&message);
+        }
         self.outbox.append(&frame.camera, &message);
     }
 

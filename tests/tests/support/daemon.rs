@@ -27,8 +27,14 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(config: &Path) -> Self {
+        Self::start_with(&[], config)
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_with(variables: &[(&str, &str)], config: &Path) -> Self {
         let log = config.with_extension("log");
         let process = Command::new(binary("geolocated"))
+            .envs(variables.iter().copied())
             .args(["run", "--config"])
             .arg(config)
             .stderr(File::options().create(true).append(true).open(&log).unwrap())

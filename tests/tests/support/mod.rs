@@ -3,6 +3,7 @@
 // Helpers of tests may fail loudly; each test binary uses some of them.
 
 pub mod broker;
+pub mod certificates;
 pub mod client;
 pub mod daemon;
 pub mod matrix;

@@ -76,13 +76,24 @@ impl Document<'_> {
         let parsed = DeTable::parse(self.text).ok();
         let mut table: Option<&DeTable<'_>> = parsed.as_ref().map(Spanned::get_ref);
         for key in keys {
-            let Some((found, value)) = table.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == key))
+            // `source[1]` is the second of its kind.
+            let mut parts = key.split('[');
+            let name = parts.next().unwrap_or_default();
+            let Some((found, value)) = table.and_then(|table| table.iter().find(|(key, _)| key.get_ref() == name))
             else {
                 break;
             };
             byte = found.span().start;
-            table = match value.get_ref() {
-                DeValue::Table(table) => Some(table),
+            let mut value = Some(value);
+            for index in parts.filter_map(|part| part.trim_end_matches(']').parse::<usize>().ok()) {
+                value = match value.map(Spanned::get_ref) {
+                    Some(DeValue::Array(array)) => array.get(index),
+                    _ => None,
+                };
+                byte = value.map_or(byte, |value| value.span().start);
+            }
+            table = match value.map(Spanned::get_ref) {
+                Some(DeValue::Table(table)) => Some(table),
                 _ => None,
             };
         }

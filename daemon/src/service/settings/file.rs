@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
 use serde::Deserialize;
 
+use super::publish::PublishSection;
+use super::sources::SourceSection;
 use crate::locate::FuseOptions;
 
 #[derive(Debug, Deserialize)]
@@ -18,6 +20,10 @@ pub(super) struct SettingsFile {
     pub(super) frames: FramesSection,
     #[serde(default)]
     pub(super) outbox: OutboxSection,
+    #[serde(default)]
+    pub(super) source: Vec<SourceSection>,
+    #[serde(default)]
+    pub(super) publish: PublishSection,
     #[serde(default)]
     pub(super) fuse: FuseOptions,
     #[serde(default)]
@@ -45,6 +51,25 @@ pub(super) struct MqttSection {
     pub(super) keep_alive_s: u16,
     #[serde(default = "default_session_expiry_s")]
     pub(super) session_expiry_s: u32,
+    #[serde(default)]
+    pub(super) version: MqttVersion,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) certificate_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) server_name: Option<String>,
+    pub(super) max_packet_bytes: Option<usize>,
+}
+
+/// Version of MQTT that the broker speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum MqttVersion {
+    /// MQTT 5.
+    #[default]
+    #[serde(rename = "5")]
+    V5,
+    /// MQTT 3.1.1.
+    #[serde(rename = "3.1.1")]
+    V311,
 }
 
 fn default_prefix() -> String {

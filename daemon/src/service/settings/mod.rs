@@ -2,6 +2,8 @@
 
 mod document;
 mod file;
+mod publish;
+mod sources;
 mod validation;
 
 use std::fs;
@@ -12,9 +14,12 @@ use quantized_models::{DecodeLimits, LoadOptions};
 use thiserror::Error;
 
 use self::document::{Document, overrides};
+pub use self::file::MqttVersion;
 use self::file::SettingsFile;
+pub use self::publish::{NmeaSettings, PublishSettings};
+pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, SourceInput, SourceSettings};
 use self::validation::Validation;
-use super::{InboxLimits, OutboxLimits};
+use super::{InboxLimits, OutboxLimits, TlsFiles};
 use crate::locate::FuseOptions;
 
 /// Settings that make sense: every value was checked.
@@ -48,6 +53,10 @@ pub struct Settings {
     pub inbox: InboxLimits,
     /// Bounds of the waiting answers.
     pub outbox: OutboxLimits,
+    /// Where frames come from besides MQTT.
+    pub sources: Vec<SourceSettings>,
+    /// What is published beside the device's own topics.
+    pub publish: PublishSettings,
     /// How candidates become a position.
     pub fuse: FuseOptions,
 }
@@ -61,8 +70,14 @@ pub struct Broker {
     pub credentials: Option<(String, String)>,
     /// Seconds between signs of life, at least 5.
     pub keep_alive_s: u16,
-    /// Seconds for which the broker keeps the session of a device that is away.
+    /// Seconds for which the broker keeps the session of a device that is away. A broker of 3.1.1 keeps it for ever.
     pub session_expiry_s: u32,
+    /// Version of the protocol.
+    pub version: MqttVersion,
+    /// Whom to trust and who to be, for [`BrokerAddress::Tls`].
+    pub tls: TlsFiles,
+    /// Bytes of the largest packet that the broker takes, where it does not say so itself.
+    pub max_packet_bytes: Option<usize>,
 }
 
 /// Where the broker listens.
@@ -70,6 +85,13 @@ pub struct Broker {
 pub enum BrokerAddress {
     /// `mqtt://host:port`.
     Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `mqtts://host:port`.
+    Tls {
         /// Name or address.
         host: String,
         /// Port.
@@ -300,9 +322,8 @@ mod tests {
     fn broker_addresses_are_read_or_refused() {
         assert_eq!(address("mqtt://broker"), Ok(BrokerAddress::Tcp { host: "broker".to_owned(), port: 1883 }));
         assert_eq!(address("mqtt://[::1]:99"), Ok(BrokerAddress::Tcp { host: "[::1]".to_owned(), port: 99 }));
-        for bad in
-            ["", "broker:1883", "http://broker", "mqtt://", "mqtt://b/path", "mqtts://b", "unix://", "mqtt://u:p@b"]
-        {
+        assert_eq!(address("mqtts://hub"), Ok(BrokerAddress::Tls { host: "hub".to_owned(), port: 8883 }));
+        for bad in ["", "broker:1883", "http://broker", "mqtt://", "mqtt://b/path", "unix://", "mqtt://u:p@b"] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use index_shards::{Dissimilar, PerPlace, SearchOptions};
 use quantized_models::{DecodeLimits, LoadOptions, PackedIn, Provider, ProviderKind, RuntimeKind};
 
 use super::super::topics::{valid_level, valid_prefix};
-use super::super::{InboxLimits, OutboxLimits};
+use super::super::{InboxLimits, OutboxLimits, TlsFiles};
 use super::document::Document;
 use super::file::{
     DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, SettingsFile,
@@ -53,6 +53,8 @@ impl Validation<'_> {
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
             outbox: self.outbox(&file.outbox)?,
+            sources: self.sources(&file.source, file.frames.max_cameras)?,
+            publish: self.publish(&file.publish)?,
             fuse: self.fuse(file.fuse)?,
         })
     }
@@ -164,7 +166,48 @@ impl Validation<'_> {
             (None, None) => None,
         };
         self.within("mqtt.keep_alive_s", mqtt.keep_alive_s, 5, 3600)?;
-        Ok(Broker { address, credentials, keep_alive_s: mqtt.keep_alive_s, session_expiry_s: mqtt.session_expiry_s })
+        let most = mqtt.max_packet_bytes.map(|most| self.within("mqtt.max_packet_bytes", most, 256, 256 << 20));
+        Ok(Broker {
+            tls: self.tls(mqtt, &address)?,
+            address,
+            credentials,
+            keep_alive_s: mqtt.keep_alive_s,
+            session_expiry_s: mqtt.session_expiry_s,
+            version: mqtt.version,
+            max_packet_bytes: most.transpose()?,
+        })
+    }
+
+    /// The files are read, so that a wrong one is named here and not by the first connection.
+    fn tls(&self, mqtt: &MqttSection, address: &BrokerAddress) -> Result<TlsFiles, SettingsError> {
+        let is_tls = matches!(address, BrokerAddress::Tls { .. });
+        let said = [
+            ("mqtt.ca_file", mqtt.ca_file.is_some()),
+            ("mqtt.certificate_file", mqtt.certificate_file.is_some()),
+            ("mqtt.key_file", mqtt.key_file.is_some()),
+            ("mqtt.server_name", mqtt.server_name.is_some()),
+        ];
+        if let Some((key, _)) = said.iter().find(|(_, said)| *said && !is_tls) {
+            return Err(self.document.refuse(key, "expected with mqtt.url = \"mqtts://...\" alone".to_owned()));
+        }
+        let identity = match (&mqtt.certificate_file, &mqtt.key_file) {
+            (Some(certificate), Some(key)) => Some((self.path(certificate), self.path(key))),
+            (None, None) => None,
+            (Some(_), None) => {
+                let expected = "expected mqtt.key_file beside it".to_owned();
+                return Err(self.document.refuse("mqtt.certificate_file", expected));
+            }
+            (None, Some(_)) => {
+                let expected = "expected mqtt.certificate_file beside it".to_owned();
+                return Err(self.document.refuse("mqtt.key_file", expected));
+            }
+        };
+        let ca = mqtt.ca_file.as_deref().map(|ca| self.path(ca));
+        let files = TlsFiles { ca, identity, server_name: mqtt.server_name.clone() };
+        if is_tls {
+            files.client_config(0).map_err(|error| self.document.refuse(error.key, error.problem))?;
+        }
+        Ok(files)
     }
 
     fn password(&self, file: &Path) -> Result<String, SettingsError> {
@@ -175,7 +218,7 @@ impl Validation<'_> {
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    fn level(&self, key: &str, value: &str) -> Result<(), SettingsError> {
+    pub(super) fn level(&self, key: &str, value: &str) -> Result<(), SettingsError> {
         if valid_level(value) {
             return Ok(());
         }
@@ -183,7 +226,7 @@ impl Validation<'_> {
         Err(self.document.refuse(key, format!("{expected}, found \"{}\"", value.escape_debug())))
     }
 
-    fn within<N: PartialOrd + std::fmt::Display + Copy>(
+    pub(super) fn within<N: PartialOrd + std::fmt::Display + Copy>(
         &self,
         key: &str,
         value: N,
@@ -196,11 +239,11 @@ impl Validation<'_> {
         Err(self.document.refuse(key, format!("expected a number within {least} and {most}, found {value}")))
     }
 
-    fn path(&self, path: &Path) -> PathBuf {
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
         self.document.path.parent().map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
 
-    fn existing(&self, key: &str, path: &Path) -> Result<PathBuf, SettingsError> {
+    pub(super) fn existing(&self, key: &str, path: &Path) -> Result<PathBuf, SettingsError> {
         let path = self.path(path);
         match fs::metadata(&path) {
             Ok(_) => Ok(path),
@@ -211,7 +254,7 @@ impl Validation<'_> {
 
 /// Where the broker listens, as a URL says it.
 pub(super) fn address(text: &str) -> Result<BrokerAddress, String> {
-    let expected = "expected mqtt://HOST[:PORT] or unix:///PATH";
+    let expected = "expected mqtt://HOST[:PORT], mqtts://HOST[:PORT] or unix:///PATH";
     let url = url::Url::parse(text).map_err(|error| format!("{expected}, found \"{text}\": {error}"))?;
     let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     match (url.scheme(), url.host_str()) {
@@ -220,9 +263,9 @@ pub(super) fn address(text: &str) -> Result<BrokerAddress, String> {
             Ok(BrokerAddress::Tcp { host: host.to_owned(), port: url.port().unwrap_or(1883) })
         }
         ("unix", None | Some("")) if url.path().len() > 1 => Ok(BrokerAddress::Unix(PathBuf::from(url.path()))),
-        ("mqtts", _) => Err(format!(
-            "{expected}, found \"{text}\": this version speaks no TLS; reach a broker that does through a local one that bridges to it"
-        )),
+        ("mqtts", Some(host)) if !host.is_empty() && matches!(url.path(), "" | "/") => {
+            Ok(BrokerAddress::Tls { host: host.to_owned(), port: url.port().unwrap_or(8883) })
+        }
         _ => Err(format!("{expected}, found \"{text}\"")),
     }
 }

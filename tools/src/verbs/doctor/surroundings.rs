@@ -48,7 +48,9 @@ pub(super) fn state(folder: &Path) -> Vec<Finding> {
 /// Whether anybody listens where the broker should.
 pub(super) fn broker(broker: &Broker) -> Finding {
     let (shown, reached) = match &broker.address {
-        BrokerAddress::Tcp { host, port } => (format!("{host}:{port}"), reach(host, *port)),
+        BrokerAddress::Tcp { host, port } | BrokerAddress::Tls { host, port } => {
+            (format!("{host}:{port}"), reach(host, *port))
+        }
         BrokerAddress::Unix(path) => (path.display().to_string(), UnixStream::connect(path).map(drop)),
     };
     match reached {
