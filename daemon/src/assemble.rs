@@ -2,8 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use index_shards::{OpenError, ShardSet, VerifyError, verify};
+use index_shards::{OpenError, ReadError, ShardSet, VerifyError, verify};
 use quantized_models::{Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress};
 use thiserror::Error;
 
@@ -25,6 +26,9 @@ pub enum AssembleError {
     /// A shard that could not be opened, or shards of different spaces.
     #[error(transparent)]
     Index(#[from] OpenError),
+    /// A shard that could not be brought into memory.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A shard that could not be looked at.
     #[error("{}: cannot be looked at: {source}", path.display())]
     Look {
@@ -73,11 +77,25 @@ pub fn assemble(
     let loaded = match (&manifest, encoder) {
         (Some(manifest), Some(encoder)) => {
             same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?;
-            Some(Encoder::load_with(manifest, encoder.options, progress)?)
+            Some(Arc::new(Encoder::load_with(manifest, encoder.options, progress)?))
         }
         _ => None,
     };
     Ok(Pipeline::new(loaded, shards, options, true)?)
+}
+
+/// Loads an encoder with its golden check, once `shards` are seen to hold vectors of its space.
+///
+/// # Errors
+/// The manifest or the encoder, or another space.
+pub fn load_encoder(
+    encoder: EncoderChoice<'_>,
+    shards: &ShardSet,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Arc<Encoder>, AssembleError> {
+    let manifest = Manifest::load(encoder.model)?;
+    same_space(manifest.name(), manifest.space(), manifest.dimensions(), shards)?;
+    Ok(Arc::new(Encoder::load_with(&manifest, encoder.options, progress)?))
 }
 
 /// Opens shards of which every byte was verified, now or at the time of their stamps.

@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod download;
 pub mod environment;
+pub mod generations;
 pub mod locate;
 pub mod service;
 pub mod stamps;

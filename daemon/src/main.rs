@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use geolocated::service::{Settings, run};
+use geolocated::generations::{self, Generation};
+use geolocated::service::{GenerationSettings, Settings, run};
 use geolocated::{assemble, environment};
 use tracing_subscriber::EnvFilter;
 
@@ -57,9 +58,29 @@ fn main() -> ExitCode {
 
 fn check(config: &Path) -> anyhow::Result<()> {
     let settings = Settings::load(config, std::env::vars())?;
-    assemble::check(&settings.encoder, &settings.shards)?;
+    match (&settings.generations, &settings.encoder) {
+        (Some(generations), _) => say_generations(generations),
+        (None, Some(encoder)) => assemble::check(encoder, &settings.shards)?,
+        (None, None) => {}
+    }
     eprintln!("{}: good", config.display());
     Ok(())
+}
+
+/// Says which generations were brought. None that is refused keeps the daemon from starting: what was active serves.
+fn say_generations(settings: &GenerationSettings) {
+    match generations::list(&settings.folder) {
+        Err(error) => eprintln!("{}: cannot be looked at: {error}", settings.folder.display()),
+        Ok(found) if found.is_empty() => eprintln!("{}: no generation yet", settings.folder.display()),
+        Ok(found) => {
+            for (_, folder) in found {
+                match Generation::open(&folder, &settings.keys).and_then(|found| found.check_lengths()) {
+                    Ok(()) => eprintln!("{}: signed, all files there", folder.display()),
+                    Err(error) => eprintln!("refused: {error}"),
+                }
+            }
+        }
+    }
 }
 
 /// The journal stamps lines itself; elsewhere each gets its time.

@@ -23,7 +23,8 @@ fn blocks(document: &str, language: &str) -> std::io::Result<Vec<(String, String
 #[test]
 fn every_message_shown_fits_its_schema() {
     let mut kinds = BTreeSet::new();
-    for (marker, block) in blocks("docs/mqtt.md", "json").unwrap() {
+    let shown = ["docs/mqtt.md", "docs/monitoring.md"].map(|document| blocks(document, "json").unwrap());
+    for (marker, block) in shown.concat() {
         let kind = marker.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->"));
         let kind = kind.unwrap_or_else(|| panic!("docs/mqtt.md: a message without its kind before it: {marker}"));
         let schema = std::fs::read_to_string(project(&format!("daemon/schema/{kind}.schema.json"))).unwrap();
@@ -59,6 +60,18 @@ fn every_settings_file_shown_is_accepted() {
     }
 }
 
+#[test]
+fn the_settings_shown_for_updates_are_accepted() {
+    let shown = blocks("docs/updates.md", "toml").unwrap();
+    let [(_, block)] = shown.as_slice() else { panic!("expected one, found {}", shown.len()) };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("models/my-encoder")).unwrap();
+    let path = folder.path().join("geolocated.toml");
+    std::fs::write(&path, block).unwrap();
+    let settings = Settings::load(&path, []).unwrap();
+    assert!(settings.generations.is_some() && settings.update.is_some() && settings.metrics.is_some());
+}
+
 /// The anchors of a document's headings, as the usual renderers make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings =
@@ -87,6 +100,8 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/models.md",
         "docs/systemd.md",
         "docs/accuracy.md",
+        "docs/updates.md",
+        "docs/monitoring.md",
         "index-shards/benches/peers/README.md",
         "quantized-models/recipes/README.md",
     ] {

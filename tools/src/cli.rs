@@ -36,6 +36,8 @@ enum Verb {
     Models(verbs::models::ModelsArgs),
     Doctor(verbs::doctor::DoctorArgs),
     World(verbs::world::WorldArgs),
+    Sign(Box<verbs::sign::SignArgs>),
+    Bundle(Box<verbs::bundle::BundleArgs>),
 }
 
 /// How a verb ended that did not fail.
@@ -89,6 +91,8 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Models(args) => verbs::models::run(&args),
         Verb::Doctor(args) => verbs::doctor::run(&args),
         Verb::World(args) => verbs::world::run(&args),
+        Verb::Sign(args) => verbs::sign::run(&args),
+        Verb::Bundle(args) => verbs::bundle::run(&args),
     }
 }
 

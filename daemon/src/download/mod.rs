@@ -2,7 +2,8 @@
 //!
 //! The file grows beside its destination as `NAME.part`, with `NAME.part.toml` saying what it belongs to and how much
 //! of it is on the disk for certain. Complete and checked, it is renamed: under its own name it is there whole or not
-//! at all. Nothing here runs unless it is called; the daemon by itself opens no connection but to its broker.
+//! at all. Nothing here runs unless it is called; the daemon opens no connection but to its broker, and to `[update]
+//! url` where that is set.
 
 mod answer;
 mod client;

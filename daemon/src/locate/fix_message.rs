@@ -124,6 +124,9 @@ pub struct MessageCandidate {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IndexPart {
+    /// Number of the signed generation, where the index is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Digest of the index, hexadecimal.
     pub digest: String,
     /// Whether that digest was checked against the content.
@@ -202,7 +205,11 @@ impl FixMessage {
             candidates: prediction.similar.iter().map(MessageCandidate::from).collect(),
             dissimilar: prediction.dissimilar.iter().map(MessageCandidate::from).collect(),
             truncated: None,
-            index: IndexPart { digest: pipeline.shards().digest(), verified: pipeline.verified() },
+            index: IndexPart {
+                generation: pipeline.generation(),
+                digest: pipeline.shards().digest(),
+                verified: pipeline.verified(),
+            },
             models: ModelsPart { encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()) },
             ms: StageMilliseconds {
                 wait: None,
@@ -289,7 +296,7 @@ mod tests {
             candidates: vec![candidate.clone(); candidates],
             dissimilar: vec![candidate; candidates],
             truncated: None,
-            index: IndexPart { digest: "00".to_owned(), verified: true },
+            index: IndexPart { generation: None, digest: "00".to_owned(), verified: true },
             models: ModelsPart { encoder: None },
             ms: StageMilliseconds::default(),
         }

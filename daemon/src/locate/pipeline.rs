@@ -1,6 +1,7 @@
 //! The one function from a frame to its prediction.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use index_shards::{Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
@@ -71,21 +72,22 @@ pub(crate) fn same_space(
 
 /// Encoder, index and options, ready for frames. Shared between threads by reference.
 pub struct Pipeline {
-    encoder: Option<Encoder>,
+    encoder: Option<Arc<Encoder>>,
     shards: ShardSet,
     options: PipelineOptions,
     position_of: PositionOf,
     verified: bool,
+    generation: Option<u64>,
 }
 
 impl Pipeline {
-    /// Puts encoder and index together. Without an encoder only [`Pipeline::locate_embedding`] answers.
+    /// Puts encoder and index together; pipelines may share an encoder. Without an encoder only [`Pipeline::locate_embedding`] answers.
     /// `verified` says whether the digests of the shards were checked; it is passed on in each message.
     ///
     /// # Errors
     /// [`PipelineError::OtherSpace`] when the vectors of the two may not be compared.
     pub fn new(
-        encoder: Option<Encoder>,
+        encoder: Option<Arc<Encoder>>,
         shards: ShardSet,
         options: PipelineOptions,
         verified: bool,
@@ -95,12 +97,28 @@ impl Pipeline {
         }
         let footprints = shards.shards().iter().all(|s| s.description().position_of == PositionOf::FootprintCentre);
         let position_of = if footprints { PositionOf::FootprintCentre } else { PositionOf::Camera };
-        Ok(Self { encoder, shards, options, position_of, verified })
+        Ok(Self { encoder, shards, options, position_of, verified, generation: None })
+    }
+
+    /// The same pipeline, whose index is that of this generation.
+    pub fn with_generation(mut self, counter: u64) -> Self {
+        self.generation = Some(counter);
+        self
+    }
+
+    /// Number of the generation of the index, where it is one.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
     }
 
     /// The encoder, if there is one.
     pub fn encoder(&self) -> Option<&Encoder> {
-        self.encoder.as_ref()
+        self.encoder.as_deref()
+    }
+
+    /// The encoder, for another pipeline to share.
+    pub fn shared_encoder(&self) -> Option<Arc<Encoder>> {
+        self.encoder.clone()
     }
 
     /// The index.

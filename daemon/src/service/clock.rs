@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Where systemd-timesyncd leaves its marks.
+pub(super) const TIMESYNC: &str = "/run/systemd/timesync";
+
 /// Now, Unix milliseconds UTC as the device's clock has it; 0 for a clock before 1970.
 pub(super) fn now_ms() -> i64 {
     SystemTime::now()

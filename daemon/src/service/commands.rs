@@ -2,21 +2,27 @@
 
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Topics;
+use super::generations::{Answer, Order};
 use super::outbox::{Done, SeqRange};
 use super::topics::InboundTopic;
 
+/// All commands.
+const VERBS: [&str; 7] = ["activate", "doctor", "flush", "locate", "reload", "resend", "rollback"];
 /// Bytes of the `id` that a command may bear.
 const MOST_ID_BYTES: usize = 128;
 
 /// A command that can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Make everything durable and send what waits, now.
     Flush,
     /// Send fixes of the log again.
     Resend(SeqRange),
+    /// What other threads do.
+    Order(Order),
 }
 
 /// Who asked, and where the answer goes.
@@ -41,6 +47,16 @@ pub(super) enum Refusal {
     /// Too many commands at a time.
     Busy,
     DiskFailing,
+    /// The settings do not provide for it.
+    NotConfigured,
+    /// There is no such generation.
+    NoGeneration,
+    /// The generation does not hold; what served before serves.
+    GenerationRefused,
+    /// The shards do not hold; what served before serves.
+    IndexRefused,
+    /// The picture cannot be worked on.
+    PictureRefused,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,12 +74,21 @@ struct Reply<'a> {
     reason: Option<Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
+    #[serde(flatten)]
+    more: Option<&'a Map<String, Value>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FlushRequest {
+struct PlainRequest {
     id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateRequest {
+    id: Option<String>,
+    counter: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,8 +108,19 @@ impl Command {
     pub(super) fn read(verb: &str, payload: &[u8]) -> Result<(Self, Option<String>), (Refusal, String)> {
         let bad = |error: serde_json::Error| (Refusal::BadRequest, error.to_string());
         let (command, id) = match verb {
-            "flush" if payload.is_empty() => (Self::Flush, None),
-            "flush" => (Self::Flush, serde_json::from_slice::<FlushRequest>(payload).map_err(bad)?.id),
+            "flush" => (Self::Flush, plain(payload)?),
+            "rollback" => (Self::Order(Order::Rollback), plain(payload)?),
+            "reload" => (Self::Order(Order::Reload), plain(payload)?),
+            "doctor" => (Self::Order(Order::Doctor), plain(payload)?),
+            "activate" if payload.is_empty() => (Self::Order(Order::Activate(None)), None),
+            "activate" => {
+                let ActivateRequest { id, counter } = serde_json::from_slice(payload).map_err(bad)?;
+                (Self::Order(Order::Activate(counter)), id)
+            }
+            "locate" if payload.is_empty() => {
+                return Err((Refusal::BadRequest, "expected a picture, found nothing".to_owned()));
+            }
+            "locate" => (Self::Order(Order::Locate(payload.to_vec())), None),
             "resend" => {
                 let ResendRequest { id, boot, from_seq, to_seq } = serde_json::from_slice(payload).map_err(bad)?;
                 if from_seq > to_seq {
@@ -93,13 +129,23 @@ impl Command {
                 }
                 (Self::Resend(SeqRange { boot, from_seq, to_seq }), id)
             }
-            _ => return Err((Refusal::UnknownCommand, "expected flush or resend".to_owned())),
+            _ => return Err((Refusal::UnknownCommand, format!("expected one of {}", VERBS.join(", ")))),
         };
         if id.as_ref().is_some_and(|id| id.len() > MOST_ID_BYTES) {
             return Err((Refusal::BadRequest, format!("expected an id of at most {MOST_ID_BYTES} bytes")));
         }
         Ok((command, id))
     }
+}
+
+/// The id of a command that takes nothing else.
+fn plain(payload: &[u8]) -> Result<Option<String>, (Refusal, String)> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let request: PlainRequest =
+        serde_json::from_slice(payload).map_err(|error| (Refusal::BadRequest, error.to_string()))?;
+    Ok(request.id)
 }
 
 impl Asker {
@@ -132,6 +178,14 @@ impl Asker {
         }
     }
 
+    /// The answer to what was ordered.
+    pub(super) fn ordered(&self, answer: &Answer) -> Vec<u8> {
+        match answer {
+            Ok(more) => self.reply(|reply| reply.more = Some(more)),
+            Err((reason, message)) => self.refused(*reason, message),
+        }
+    }
+
     /// The answer when it is not done.
     pub(super) fn refused(&self, reason: Refusal, message: &str) -> Vec<u8> {
         self.reply(|reply| (reply.ok, reply.reason, reply.message) = (false, Some(reason), Some(message)))
@@ -139,8 +193,17 @@ impl Asker {
 
     fn reply<'a>(&'a self, fill: impl FnOnce(&mut Reply<'a>)) -> Vec<u8> {
         let (command, id) = (self.verb.as_str(), self.id.as_deref());
-        let mut reply =
-            Reply { v: 1, command, id, ok: true, resending: None, waiting: None, reason: None, message: None };
+        let mut reply = Reply {
+            v: 1,
+            command,
+            id,
+            ok: true,
+            resending: None,
+            waiting: None,
+            reason: None,
+            message: None,
+            more: None,
+        };
         fill(&mut reply);
         // Texts and numbers only: writing them cannot fail.
         serde_json::to_vec(&reply).unwrap_or_default()

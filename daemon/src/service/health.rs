@@ -14,12 +14,14 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Something about `subject` is wrong; `reason` is for the operator.
-    pub(super) fn degrade(&self, subject: impl Into<Cow<'static, str>>, reason: &str) {
+    /// Something about `subject` is wrong; `reason` is for the operator. Whether that is news.
+    pub(super) fn degrade(&self, subject: impl Into<Cow<'static, str>>, reason: &str) -> bool {
         let before = self.lock().insert(subject.into(), reason.to_owned());
-        if before.as_deref() != Some(reason) {
+        let is_new = before.as_deref() != Some(reason);
+        if is_new {
             self.changed.notify_one();
         }
+        is_new
     }
 
     /// What was wrong about `subject` is mended.

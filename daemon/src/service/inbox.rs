@@ -110,6 +110,11 @@ impl Inbox {
         }
     }
 
+    /// Whether it gives no more frames away.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Takes no more frames and gives none away; those that waited are counted as dropped.
     pub fn close(&self) {
         let mut waiting = self.lock();

@@ -14,13 +14,15 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::backoff::Backoff;
+use super::generations::{GenerationsView, Live, Orders};
 use super::health::Health;
 use super::last::LastAnswers;
+use super::metrics::Measured;
 use super::mqtt::{Events, LinkError, Tunnel, connect};
 use super::outbox::Outbox;
 use super::publish::{Beside, Nmea};
 use super::session::{Memory, Session};
-use super::status::{Stats, Status};
+use super::status::{Info, Stats, Status};
 use super::{BrokerAddress, Counters, Inbox, Settings, Topics};
 
 const STATS_EVERY: Duration = Duration::from_secs(60);
@@ -37,8 +39,10 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
     pub(super) nmea: Option<Arc<Nmea>>,
-    /// The `info` message.
-    pub(super) info: Vec<u8>,
+    pub(super) live: Arc<Live>,
+    pub(super) orders: Arc<Orders>,
+    pub(super) generations: Arc<GenerationsView>,
+    pub(super) measured: Arc<Measured>,
     pub(super) boot: u64,
     pub(super) started: Instant,
     pub(super) index_created_at_ms: i64,
@@ -47,6 +51,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn status(&self) -> Status {
         Status::running(self.health.reason())
+    }
+
+    /// The `info` message.
+    pub(super) fn info(&self) -> Vec<u8> {
+        Info::new(&self.settings, self.live.get().as_deref(), self.generations.now(), self.boot).json()
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -83,7 +92,8 @@ pub(super) async fn keep_connected(shared: &Shared, mut phase: watch::Receiver<P
     let cameras = shared.settings.inbox.cameras;
     let last = LastAnswers::new(cameras, shared.outbox.newest());
     let beside = Beside::new(shared);
-    let mut memory = Memory { last, beside, meta: HashMap::new(), frames: 0, askers: HashMap::new() };
+    let (askers, orders) = (HashMap::new(), HashMap::new());
+    let mut memory = Memory { last, beside, meta: HashMap::new(), frames: 0, askers, orders };
     let mut backoff = Backoff::new();
     loop {
         match serve(shared, &mut memory, &mut phase).await {
@@ -129,6 +139,7 @@ async fn serve(shared: &Shared, memory: &mut Memory, phase: &mut watch::Receiver
             }
             Err(error) => {
                 let was_connected = session.connected();
+                shared.measured.set_connected(false);
                 take_late_events(&mut events, &mut session);
                 shared.outbox.connection_lost();
                 memory.last.connection_lost();
@@ -164,6 +175,8 @@ async fn poll(
         tokio::select! {
             event = &mut event => return event,
             () = shared.outbox.appended() => session.pump(),
+            () = shared.orders.finished() => session.pump(),
+            () = shared.live.changed() => session.publish_info(),
             () = shared.health.changed() => {
                 if session.connected() && *phase.borrow() == Phase::Running {
                     session.publish_status(&shared.status());

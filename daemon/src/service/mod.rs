@@ -9,12 +9,15 @@ mod boot;
 mod clock;
 mod commands;
 mod counters;
+mod generations;
 mod health;
 mod inbox;
 mod last;
 mod link;
+mod memory;
 mod metadata;
 mod mqtt;
+mod metrics;
 mod outbox;
 mod publish;
 mod run;
@@ -34,7 +37,7 @@ pub use outbox::{
 };
 pub use run::{RunError, run};
 pub use settings::{
-    After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, MqttVersion, NmeaSettings,
-    PublishSettings, Settings, SettingsError, SourceInput, SourceSettings,
+    ActivateWhen, After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, GenerationSettings,
+    MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput, SourceSettings, UpdateSettings,
 };
 pub use topics::{InboundTopic, Topics};

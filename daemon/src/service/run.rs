@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use index_shards::{ReadError, Shard};
 use quantized_models::{Progress, Step};
 use sd_notify::NotifyState;
 use thiserror::Error;
@@ -15,17 +14,16 @@ use tokio::time::{interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::boot::next_boot;
+use super::generations::{GenerationsView, Keeper, KeeperParts, Live, Orders, Questions, Updater};
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
 use super::outbox::{Outbox, OutboxFolder};
 use super::publish::{Nmea, NmeaServer};
 use super::sources::Sources;
-use super::status::Info;
 use super::worker::{Heartbeat, Worker};
-use super::{Counters, Inbox, Settings, SettingsError, Topics};
-use crate::assemble::{AssembleError, EncoderChoice, assemble};
-use crate::locate::{Pipeline, PipelineOptions};
-use crate::stamps::Stamps;
+use super::{Counters, Inbox, Settings, SettingsError, Topics, metrics};
+use crate::assemble::AssembleError;
+use crate::locate::Pipeline;
 
 /// How long the daemon tries to deliver what waits after it was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -46,9 +44,6 @@ pub enum RunError {
     /// The model or the index.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
-    /// A shard that could not be brought into memory.
-    #[error(transparent)]
-    Prefault(#[from] ReadError),
     /// The system gave no thread, signal handler or event loop.
     #[error("the system refuses what the daemon needs: {0}")]
     System(#[from] std::io::Error),
@@ -67,42 +62,74 @@ pub enum RunError {
 pub fn run(config: &Path) -> Result<(), RunError> {
     let settings = Settings::load(config, std::env::vars())?;
     let started = Instant::now();
-    let options = PipelineOptions { search: settings.search.clone(), limits: settings.decode, fuse: settings.fuse };
-    let mut stamps = Stamps::load(&settings.state_dir);
-    if let Some(problem) = stamps.problem() {
-        warn!(problem, "the stamps count for nothing; everything is verified");
+    let parts = KeeperParts {
+        live: Arc::new(Live::default()),
+        orders: Arc::new(Orders::default()),
+        view: Arc::new(GenerationsView::default()),
+        health: Arc::new(Health::default()),
+        counters: Arc::new(Counters::default()),
+        heartbeat: Arc::new(Heartbeat::new(started)),
+    };
+    let keeper = Keeper::start(&settings, parts.clone(), started, &mut say_progress())?;
+    if let Some(pipeline) = parts.live.get() {
+        log_pipeline(&pipeline, started.elapsed());
     }
-    let encoder = EncoderChoice { model: &settings.encoder, options: &settings.load };
-    let assembled = assemble(Some(encoder), &settings.shards, options, &mut stamps, &mut say_progress());
-    // Also when something else is wrong: the next attempt need not read the shards again.
-    if let Err(problem) = stamps.save() {
-        warn!(%problem, "what was verified could not be kept; the next start verifies it again");
-    }
-    let pipeline = Arc::new(assembled?);
-    if settings.prefault {
-        pipeline.shards().shards().iter().try_for_each(Shard::prefault)?;
-    }
-    log_pipeline(&pipeline, started.elapsed());
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(settings, pipeline, started))
+    let serving = serve(settings, parts, keeper, started);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serving)
 }
 
-async fn serve(settings: Settings, pipeline: Arc<Pipeline>, started: Instant) -> Result<(), RunError> {
-    let shared = share(settings, &pipeline, started);
+async fn serve(settings: Settings, parts: KeeperParts, keeper: Keeper, started: Instant) -> Result<(), RunError> {
+    let shared = share(settings, &parts, started);
     log_address(&shared);
     let outbox = Arc::clone(&shared.outbox);
     let mut outbox_done = spawn("outbox", move || outbox.run())?;
+    let keeper_done = spawn("generations", move || keeper.run())?;
+    spawn_helpers(&shared, &parts)?;
     let ended = tokio::select! {
-        ended = work(&shared, pipeline, started) => ended,
+        ended = work(&shared, &parts.heartbeat) => ended,
         _ = &mut outbox_done => {
             error!("the thread that keeps the outbox ended unexpectedly");
             return Err(RunError::OutboxEnded);
         }
     };
+    shared.orders.close();
     shared.outbox.close();
     if timeout(LAST_WRITE, outbox_done).await.is_err() {
         error!("the disk does not take what is left in the outbox");
     }
+    // A verification under way is not waited for.
+    timeout(LAST_WRITE, keeper_done).await.ok();
     ended
+}
+
+/// Starts what answers questions, shows figures and fetches generations. All of it ends when the daemon does.
+fn spawn_helpers(shared: &Shared, parts: &KeeperParts) -> Result<(), RunError> {
+    let questions = Questions {
+        live: Arc::clone(&shared.live),
+        orders: Arc::clone(&shared.orders),
+        health: Arc::clone(&shared.health),
+        heartbeat: Arc::clone(&parts.heartbeat),
+        outbox: Arc::clone(&shared.outbox),
+        state_dir: shared.settings.state_dir.clone(),
+        index_created_at_ms: shared.index_created_at_ms,
+    };
+    drop(spawn("questions", move || questions.run())?);
+    if let Some(listen) = shared.settings.metrics {
+        let sources = metrics::Sources {
+            measured: Arc::clone(&shared.measured),
+            counters: Arc::clone(&shared.counters),
+            outbox: Arc::clone(&shared.outbox),
+            live: Arc::clone(&shared.live),
+            health: Arc::clone(&shared.health),
+            heartbeat: Arc::clone(&parts.heartbeat),
+            started: shared.started,
+        };
+        drop(tokio::spawn(metrics::serve(listen, sources)));
+    }
+    if let Some(updater) = Updater::new(&shared.settings, parts) {
+        drop(spawn("update", move || updater.run())?);
+    }
+    Ok(())
 }
 
 /// Starts a thread; the receiver learns when it ends, in whatever way.
@@ -116,15 +143,15 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<oneshot::Re
 }
 
 /// Answers frames and delivers the answers, until the daemon is told to stop.
-async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Result<(), RunError> {
-    let heartbeat = Arc::new(Heartbeat::new(started));
+async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunError> {
     let worker = Worker {
-        pipeline,
+        live: Arc::clone(&shared.live),
         inbox: Arc::clone(&shared.inbox),
         outbox: Arc::clone(&shared.outbox),
         counters: Arc::clone(&shared.counters),
         nmea: shared.nmea.clone(),
-        heartbeat: Arc::clone(&heartbeat),
+        heartbeat: Arc::clone(heartbeat),
+        measured: Arc::clone(&shared.measured),
         boot: shared.boot,
         index_created_at_ms: shared.index_created_at_ms,
     };
@@ -143,7 +170,7 @@ async fn work(shared: &Shared, pipeline: Arc<Pipeline>, started: Instant) -> Res
             error!("the thread that answers frames ended unexpectedly");
             return Err(RunError::WorkerEnded);
         }
-        () = feed_watchdog(&heartbeat) => {}
+        () = feed_watchdog(heartbeat) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -183,11 +210,11 @@ async fn stop(
     info!(counters = ?shared.counters.now(), "stopped");
 }
 
-fn share(settings: Settings, pipeline: &Pipeline, started: Instant) -> Shared {
-    let counters = Arc::new(Counters::default());
-    let health = Arc::new(Health::default());
-    let created = pipeline.shards().shards().iter().map(|shard| shard.description().created_at_ms);
-    let index_created_at_ms = created.max().unwrap_or(0);
+fn share(settings: Settings, parts: &KeeperParts, started: Instant) -> Shared {
+    let KeeperParts { live, orders, view, health, counters, .. } = parts.clone();
+    let pipeline = live.get();
+    let shards = pipeline.iter().flat_map(|pipeline| pipeline.shards().shards());
+    let index_created_at_ms = shards.map(|shard| shard.description().created_at_ms).max().unwrap_or(0);
     let outbox = Outbox::open(
         settings.outbox,
         OutboxFolder::below(&settings.state_dir),
@@ -205,7 +232,10 @@ fn share(settings: Settings, pipeline: &Pipeline, started: Instant) -> Shared {
         inbox: Arc::new(Inbox::new(settings.inbox, Arc::clone(&counters))),
         outbox: Arc::new(outbox),
         nmea: settings.publish.nmea.clone().map(|nmea| Arc::new(Nmea::new(nmea))),
-        info: Info::new(&settings, pipeline, boot).json(),
+        live,
+        orders,
+        generations: view,
+        measured: Arc::default(),
         index_created_at_ms,
         counters,
         health,

@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::clock::now_ms;
 use super::commands::{Asker, Command, Refusal};
+use super::generations::Order;
 use super::last::{At, LastAnswers};
 use super::link::Shared;
 use super::metadata::FrameMetadata;
@@ -60,6 +61,8 @@ pub(super) struct Memory {
     pub(super) frames: u64,
     /// Who waits for an answer of the outbox, by its number.
     pub(super) askers: HashMap<u64, Asker>,
+    /// Who waits for what was ordered, by its number.
+    pub(super) orders: HashMap<u64, Asker>,
 }
 
 /// The state of one connection. Owned by the task that polls the event loop; nothing here waits.
@@ -134,6 +137,7 @@ impl<'a> Session<'a> {
             return;
         }
         self.answer_askers();
+        self.answer_orders();
         if self.paused || !self.acknowledges {
             return;
         }
@@ -153,6 +157,13 @@ impl<'a> Session<'a> {
     /// Publishes the state as it is now.
     pub(super) fn publish_status(&mut self, status: &Status) {
         self.submit(&self.shared.topics.status(), true, status.json(), Sent::Other);
+    }
+
+    /// Publishes what the device runs now.
+    pub(super) fn publish_info(&mut self) {
+        if self.connected {
+            self.submit(&self.shared.topics.info(), true, self.shared.info(), Sent::Other);
+        }
     }
 
     /// Publishes the counters; what is lost of them nobody misses.
@@ -198,6 +209,7 @@ impl<'a> Session<'a> {
         self.retains = properties.and_then(|p| p.retain_available) != Some(0);
         self.acknowledges = properties.and_then(|p| p.max_qos) != Some(0);
         self.connected = true;
+        self.shared.measured.set_connected(true);
         self.shared.counters.connections.add_one();
         info!(session_present = connack.session_present, "connected to the broker");
         self.judge_broker();
@@ -214,7 +226,7 @@ impl<'a> Session<'a> {
                 error!(%error, "could not subscribe");
             }
         }
-        self.submit(&self.shared.topics.info(), true, self.shared.info.clone(), Sent::Other);
+        self.publish_info();
         let status = self.shared.status();
         self.publish_status(&status);
         self.publish_stats();
@@ -407,7 +419,7 @@ impl<'a> Session<'a> {
             }
         };
         let asker = Asker::new(topics, verb, id, properties);
-        if self.memory.askers.len() >= MOST_ASKERS {
+        if self.memory.askers.len() + self.memory.orders.len() >= MOST_ASKERS {
             return self.reply(&asker, asker.refused(Refusal::Busy, "too many commands wait for their answers"));
         }
         info!(?command, "command");
@@ -417,9 +429,27 @@ impl<'a> Session<'a> {
                 self.shared.outbox.flush()
             }
             Command::Resend(range) => self.shared.outbox.resend(range),
+            Command::Order(order) => return self.order(order, asker),
         };
         self.memory.askers.insert(ticket, asker);
         self.pump();
+    }
+
+    /// Hands over what takes a while to those who do it.
+    fn order(&mut self, order: Order, asker: Asker) {
+        match self.shared.orders.ask(order) {
+            Some(ticket) => drop(self.memory.orders.insert(ticket, asker)),
+            None => self.reply(&asker, asker.refused(Refusal::Busy, "too many such commands wait for their answers")),
+        }
+    }
+
+    /// Tells those who ordered something what became of it.
+    fn answer_orders(&mut self) {
+        for (ticket, answer) in self.shared.orders.take_done() {
+            if let Some(asker) = self.memory.orders.remove(&ticket) {
+                self.reply(&asker, asker.ordered(&answer));
+            }
+        }
     }
 
     /// Tells those who asked what the outbox did.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Settings;
 use super::counters::CountersNow;
+use super::generations::View;
 use super::outbox::OutboxStats;
 use crate::locate::Pipeline;
 
@@ -54,8 +55,13 @@ pub(super) struct Info {
     v: u32,
     version: &'static str,
     boot: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<EncoderInfo>,
-    index: IndexInfo,
+    /// Absent before the first generation is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<IndexInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generations: Option<View>,
     limits: LimitsInfo,
 }
 
@@ -72,6 +78,8 @@ struct EncoderInfo {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct IndexInfo {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
     digest: String,
     verified: bool,
     references: usize,
@@ -93,13 +101,12 @@ struct LimitsInfo {
 
 impl Info {
     /// Describes the running daemon.
-    pub(super) fn new(settings: &Settings, pipeline: &Pipeline, boot: u64) -> Self {
-        let shards = pipeline.shards();
+    pub(super) fn new(settings: &Settings, pipeline: Option<&Pipeline>, generations: Option<View>, boot: u64) -> Self {
         Self {
             v: 1,
             version: env!("CARGO_PKG_VERSION"),
             boot,
-            encoder: pipeline.encoder().map(|encoder| EncoderInfo {
+            encoder: pipeline.and_then(Pipeline::encoder).map(|encoder| EncoderInfo {
                 name: encoder.name().to_owned(),
                 space: encoder.space().to_string(),
                 digest: encoder.digest().to_owned(),
@@ -108,14 +115,8 @@ impl Info {
                 threads: encoder.runtime().threads,
                 weights: encoder.runtime().weights,
             }),
-            index: IndexInfo {
-                digest: shards.digest(),
-                verified: pipeline.verified(),
-                references: shards.len(),
-                shards: shards.shards().len(),
-                space: shards.space().to_owned(),
-                position_of: pipeline.position_of(),
-            },
+            index: pipeline.map(IndexInfo::from),
+            generations,
             limits: LimitsInfo {
                 frame_bytes: settings.decode.max_bytes,
                 frame_pixels: settings.decode.max_pixels,
@@ -130,6 +131,21 @@ impl Info {
 
     pub(super) fn json(&self) -> Vec<u8> {
         json(self)
+    }
+}
+
+impl From<&Pipeline> for IndexInfo {
+    fn from(pipeline: &Pipeline) -> Self {
+        let shards = pipeline.shards();
+        Self {
+            generation: pipeline.generation(),
+            digest: shards.digest(),
+            verified: pipeline.verified(),
+            references: shards.len(),
+            shards: shards.shards().len(),
+            space: shards.space().to_owned(),
+            position_of: pipeline.position_of(),
+        }
     }
 }
 

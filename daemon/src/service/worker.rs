@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use quantized_models::ExifTags;
 use tracing::{info, warn};
 
-use super::clock::{Clock, now_ms};
+use super::clock::{Clock, TIMESYNC, now_ms};
+use super::generations::Live;
 use super::inbox::Taken;
+use super::metrics::Measured;
 use super::outbox::Outbox;
 use super::publish::Nmea;
 use super::{Arrived, Counters, Inbox};
@@ -22,7 +24,6 @@ const MESSAGE_DISSIMILAR: usize = 4;
 const MESSAGE_BYTES: usize = 4096;
 
 const PATIENCE: Duration = Duration::from_secs(1);
-const TIMESYNC: &str = "/run/systemd/timesync";
 
 /// Signs of life of the worker, for the watchdog: it beats between frames, not during one.
 #[derive(Debug)]
@@ -52,12 +53,13 @@ impl Heartbeat {
 
 /// Takes frames from the inbox, answers each, and appends the answers to the outbox, until the inbox is closed.
 pub(super) struct Worker {
-    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) live: Arc<Live>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) counters: Arc<Counters>,
     pub(super) nmea: Option<Arc<Nmea>>,
     pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) measured: Arc<Measured>,
     pub(super) boot: u64,
     pub(super) index_created_at_ms: i64,
 }
@@ -67,10 +69,16 @@ impl Worker {
         let mut seq = 0;
         loop {
             self.heartbeat.beat();
+            // Before the first generation is there, frames wait, the newest of each camera.
+            if self.live.wait(PATIENCE).is_none() && !self.inbox.is_closed() {
+                continue;
+            }
             match self.inbox.take(PATIENCE) {
                 Taken::Frame(arrived) => {
+                    // Asked anew for each frame: what serves may be another by now.
+                    let Some(pipeline) = self.live.get() else { continue };
                     seq += 1;
-                    self.answer(*arrived, seq);
+                    self.answer(&pipeline, *arrived, seq);
                 }
                 Taken::Nothing => {}
                 Taken::Closed => return,
@@ -78,19 +86,18 @@ impl Worker {
         }
     }
 
-    fn answer(&self, arrived: Arrived, seq: u64) {
+    fn answer(&self, pipeline: &Pipeline, arrived: Arrived, seq: u64) {
         let wait = arrived.at.elapsed();
         let mut frame = arrived.frame;
         complete_from_exif(&mut frame);
-        let prediction = self.locate(&frame);
-        let mut message =
-            FixMessage::new(&self.pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
+        let prediction = locate(pipeline, &frame);
+        let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
         message.boot = Some(self.boot);
         message.seq = Some(seq);
         message.ms.wait = Some((wait.as_secs_f64() * 1e6).round() / 1e3);
         let clock = Clock::judge(now_ms(), self.index_created_at_ms, Path::new(TIMESYNC));
         message.clock = clock.as_str().map(str::to_owned);
-        message.shorten(MESSAGE_CANDIDATES, MESSAGE_DISSIMILAR, MESSAGE_BYTES);
+        shorten(&mut message);
         self.count_and_log(&message);
         if let Some(nmea) = &self.nmea {
             nmea.offer(&message);
@@ -98,18 +105,9 @@ impl Worker {
         self.outbox.append(&frame.camera, &message);
     }
 
-    /// A frame that makes the pipeline panic costs its own answer and nothing else.
-    fn locate(&self, frame: &Frame) -> Prediction {
-        catch_unwind(AssertUnwindSafe(|| self.pipeline.locate(frame))).unwrap_or_else(|_| Prediction {
-            outcome: Outcome::Error(FrameError::Panicked),
-            similar: Vec::new(),
-            dissimilar: Vec::new(),
-            stages: StageTimes::default(),
-        })
-    }
-
     fn count_and_log(&self, message: &FixMessage) {
         self.counters.frames_answered.add_one();
+        self.measured.note(message);
         let camera = message.cam.as_deref().unwrap_or_default();
         let ms = &message.ms;
         if message.status == MessageStatus::Error {
@@ -133,6 +131,21 @@ impl Worker {
             );
         }
     }
+}
+
+/// A frame that makes the pipeline panic costs its own answer and nothing else.
+fn locate(pipeline: &Pipeline, frame: &Frame) -> Prediction {
+    catch_unwind(AssertUnwindSafe(|| pipeline.locate(frame))).unwrap_or_else(|_| Prediction {
+        outcome: Outcome::Error(FrameError::Panicked),
+        similar: Vec::new(),
+        dissimilar: Vec::new(),
+        stages: StageTimes::default(),
+    })
+}
+
+/// Leaves as much of a message as goes over MQTT.
+pub(super) fn shorten(message: &mut FixMessage) {
+    message.shorten(MESSAGE_CANDIDATES, MESSAGE_DISSIMILAR, MESSAGE_BYTES);
 }
 
 /// Takes capture time and heading from the picture where its sender did not give them. Never its position.

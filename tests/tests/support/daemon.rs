@@ -32,9 +32,15 @@ impl Daemon {
 
     /// The same with more variables in its environment.
     pub fn start_with(variables: &[(&str, &str)], config: &Path) -> Self {
+        let mut command = Command::new(binary("geolocated"));
+        command.envs(variables.iter().copied());
+        Self::start_by(command, config)
+    }
+
+    /// Starts it by a command that ends with the program's name, or runs it otherwise under its own process id.
+    pub fn start_by(mut command: Command, config: &Path) -> Self {
         let log = config.with_extension("log");
-        let process = Command::new(binary("geolocated"))
-            .envs(variables.iter().copied())
+        let process = command
             .args(["run", "--config"])
             .arg(config)
             .stderr(File::options().create(true).append(true).open(&log).unwrap())

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod certificates;
 pub mod client;
 pub mod daemon;
+pub mod generation;
 pub mod matrix;
 pub mod shared;
 

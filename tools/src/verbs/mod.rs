@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod bundle;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
@@ -11,5 +12,6 @@ pub mod merge;
 pub mod models;
 pub mod outbox;
 pub mod search;
+pub mod sign;
 pub mod verify;
 pub mod world;

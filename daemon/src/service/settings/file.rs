@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::publish::PublishSection;
 use super::sources::SourceSection;
+use super::ActivateWhen;
 use crate::locate::FuseOptions;
 
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,8 @@ pub(super) struct SettingsFile {
     pub(super) frames: FramesSection,
     #[serde(default)]
     pub(super) outbox: OutboxSection,
+    pub(super) update: Option<UpdateSection>,
+    pub(super) metrics: Option<MetricsSection>,
     #[serde(default)]
     pub(super) source: Vec<SourceSection>,
     #[serde(default)]
@@ -87,7 +90,17 @@ fn default_session_expiry_s() -> u32 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IndexSection {
+    #[serde(default)]
     pub(super) shards: Vec<PathBuf>,
+    pub(super) generations: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
+    #[serde(default)]
+    pub(super) revoked_keys: Vec<String>,
+    #[serde(default)]
+    pub(super) activate: ActivateWhen,
+    #[serde(default = "default_rescan_s")]
+    pub(super) rescan_s: f64,
     #[serde(default)]
     pub(super) prefault: bool,
     #[serde(default = "default_search_threads")]
@@ -101,6 +114,10 @@ pub(super) struct IndexSection {
     pub(super) per_place: Option<usize>,
     #[serde(default = "default_per_place_radius_m")]
     pub(super) per_place_radius_m: f64,
+}
+
+fn default_rescan_s() -> f64 {
+    10.0
 }
 
 fn default_search_threads() -> usize {
@@ -128,7 +145,7 @@ pub(super) enum DissimilarWay {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelsSection {
-    pub(super) encoder: PathBuf,
+    pub(super) encoder: Option<PathBuf>,
     pub(super) runtime: Option<RuntimeKind>,
     pub(super) onnxruntime: Option<PathBuf>,
     #[serde(default)]
@@ -197,6 +214,40 @@ impl Default for OutboxSection {
             memory_bytes: 4 << 20,
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricsSection {
+    pub(super) listen: String,
+    #[serde(default)]
+    pub(super) allow_remote: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateSection {
+    pub(super) url: String,
+    #[serde(default = "default_interval_s")]
+    pub(super) interval_s: f64,
+    #[serde(default = "default_jitter")]
+    pub(super) jitter: f64,
+    pub(super) max_bytes_per_s: Option<u64>,
+    #[serde(default = "default_update_max_bytes")]
+    pub(super) max_bytes: u64,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+fn default_interval_s() -> f64 {
+    3600.0
+}
+
+fn default_jitter() -> f64 {
+    0.2
+}
+
+fn default_update_max_bytes() -> u64 {
+    64 << 30
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,9 +4,11 @@ mod document;
 mod file;
 mod publish;
 mod sources;
+mod updates;
 mod validation;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use index_shards::SearchOptions;
@@ -18,6 +20,7 @@ pub use self::file::MqttVersion;
 use self::file::SettingsFile;
 pub use self::publish::{NmeaSettings, PublishSettings};
 pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, SourceInput, SourceSettings};
+pub use self::updates::{ActivateWhen, GenerationSettings, UpdateSettings};
 use self::validation::Validation;
 use super::{InboxLimits, OutboxLimits, TlsFiles};
 use crate::locate::FuseOptions;
@@ -35,14 +38,20 @@ pub struct Settings {
     pub broker: Broker,
     /// What comes before the site in every topic.
     pub topic_prefix: String,
-    /// Shards of the index.
+    /// Shards of the index; none where it comes in generations.
     pub shards: Vec<PathBuf>,
+    /// Signed generations of the index, where it comes so.
+    pub generations: Option<GenerationSettings>,
+    /// Where generations are fetched from, if they are.
+    pub update: Option<UpdateSettings>,
+    /// Where figures are served for Prometheus, if they are.
+    pub metrics: Option<SocketAddr>,
     /// Whether what every query reads of the index is brought into memory at the start.
     pub prefault: bool,
     /// What is asked of the index for every frame.
     pub search: SearchOptions,
-    /// Folder or manifest of the encoder.
-    pub encoder: PathBuf,
+    /// Folder or manifest of the encoder; may be absent where generations bring one.
+    pub encoder: Option<PathBuf>,
     /// How the encoder is to be loaded: runtime, threads, folders for packed weights and stamps.
     pub load: LoadOptions,
     /// Bounds of one picture.
@@ -296,6 +305,40 @@ mod tests {
             let error = refusal(|text| format!("{text}{line}\n"));
             assert!(error.contains("settings.toml:") && error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn generations_updates_and_metrics_can_be_said() {
+        const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let dir = tempfile::tempdir().unwrap();
+        let text = least(dir.path());
+        let usual = load(&text, dir.path(), &[]).unwrap();
+        assert!(usual.generations.is_none() && usual.update.is_none() && usual.metrics.is_none());
+        let generations = format!("generations = \"index\"\nkeys = [{KEY:?}]");
+        let text = text.replace("shards = [\"a.shard\"]", &generations).replace("encoder = \"model.toml\"\n", "");
+        let more = "[update]\nurl = \"https://hub.example/fleet\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n";
+        let settings = load(&(text.clone() + more), dir.path(), &[]).unwrap();
+        let generations = settings.generations.unwrap();
+        assert_eq!((generations.folder, generations.activate), (dir.path().join("index"), ActivateWhen::Auto));
+        let update = settings.update.unwrap();
+        assert_eq!((update.url.as_str(), update.interval.as_secs()), ("https://hub.example/fleet/", 3600));
+        assert_eq!((settings.metrics.unwrap().port(), settings.encoder), (9464, None));
+        for (line, part) in [
+            ("[metrics]\nlisten = \"0.0.0.0:9464\"", "metrics.listen: expected an address of this machine alone"),
+            ("[metrics]\nlisten = \"9464\"", "metrics.listen: expected ADDRESS:PORT"),
+            ("[update]\nurl = \"ftp://hub.example\"", "update.url: expected http:// or https://"),
+            ("[update]\nurl = \"https://u:p@hub.example\"", "update.url: expected http:// or https://"),
+            ("[update]\nurl = \"https://hub.example\"\ninterval_s = 0.0", "update.interval_s: expected a number"),
+        ] {
+            let error = load(&format!("{text}{line}\n"), dir.path(), &[]).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let both = text.replace("[index]\n", "[index]\nshards = [\"a.shard\"]\n");
+        assert!(load(&both, dir.path(), &[]).unwrap_err().contains("index.generations: expected either shards or"));
+        let no_keys = text.replace(&format!("keys = [{KEY:?}]"), "");
+        assert!(load(&no_keys, dir.path(), &[]).unwrap_err().contains("index.keys: expected one key, or two"));
+        let remote = text + "[metrics]\nlisten = \"0.0.0.0:9464\"\nallow_remote = true\n";
+        assert!(load(&remote, dir.path(), &[]).unwrap().metrics.is_some());
     }
 
     #[test]

@@ -31,9 +31,7 @@ impl Validation<'_> {
             let expected = "expected one or two topic levels without + # $";
             return Err(self.document.refuse("mqtt.prefix", format!("{expected}, found \"{}\"", file.mqtt.prefix)));
         }
-        if file.index.shards.is_empty() {
-            return Err(self.document.refuse("index.shards", "expected at least one shard, found none".to_owned()));
-        }
+        let generations = self.generations(&file.index)?;
         let shards = file.index.shards.iter().map(|shard| self.existing("index.shards", shard));
         let search = self.search(&file.index)?;
         let frames = self.frames(&file.frames)?;
@@ -43,12 +41,15 @@ impl Validation<'_> {
             site: file.device.site,
             device: file.device.name,
             load: self.models(&file.models, &state_dir)?,
+            update: file.update.map(|update| self.update(&update, generations.is_some())).transpose()?,
+            metrics: file.metrics.as_ref().map(|metrics| self.metrics(metrics)).transpose()?,
+            encoder: self.encoder(file.models.encoder.as_deref(), generations.is_some())?,
+            generations,
             state_dir,
             topic_prefix: file.mqtt.prefix,
             shards: shards.collect::<Result<_, _>>()?,
             prefault: file.index.prefault,
             search,
-            encoder: self.existing("models.encoder", &file.models.encoder)?,
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },

@@ -8,11 +8,15 @@ use geolocated::stamps::{FileIdentity, Stamps};
 use index_shards::{Shard, ShardSet, verify};
 
 use super::finding::Finding;
+use super::generations;
 
 const COPY_AGAIN: &str = "copy it again, or build it again; `geolocate verify` checks a copy";
 
 pub(super) fn findings(settings: &Settings, full: bool) -> Vec<Finding> {
     let stamps = Stamps::load(&settings.state_dir);
+    if let Some(generations) = &settings.generations {
+        return generations::findings(settings, generations, full);
+    }
     let mut findings: Vec<Finding> = settings.shards.iter().map(|path| shard(path, &stamps, full)).collect();
     findings.extend(space(settings));
     if let Some(problem) = stamps.problem() {
@@ -48,7 +52,7 @@ fn shard(path: &Path, stamps: &Stamps, full: bool) -> Finding {
 /// Shards and encoder must speak of the same vectors. What does not open is said elsewhere.
 fn space(settings: &Settings) -> Option<Finding> {
     let mend = "build the shards with this encoder, or set models.encoder to the one that they were built with";
-    match check(&settings.encoder, &settings.shards) {
+    match check(settings.encoder.as_deref()?, &settings.shards) {
         Ok(()) => {
             let shards = ShardSet::open(&settings.shards).ok()?;
             Some(Finding::good("space", format!("{} ({} dimensions)", shards.space(), shards.dimensions())))

@@ -1,6 +1,7 @@
 //! `geolocate doctor`: what is wrong on a device, and how to mend it.
 
 mod finding;
+mod generations;
 mod index;
 mod model;
 mod surroundings;
@@ -70,7 +71,9 @@ fn findings(args: &DoctorArgs) -> Vec<Finding> {
     let mut findings = vec![Finding::good("settings", format!("{} holds", args.config.display()))];
     findings.extend(surroundings::state(&settings.state_dir));
     findings.extend(index::findings(&settings, args.full));
-    findings.extend(model::findings(&settings, args.full));
+    if let Some(encoder) = &settings.encoder {
+        findings.extend(model::findings(&settings, encoder, args.full));
+    }
     findings.push(surroundings::broker(&settings.broker));
     findings
 }

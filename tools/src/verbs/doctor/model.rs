@@ -1,5 +1,7 @@
 //! The encoder: its manifest reads, its files are there, a runtime loads it and reproduces its golden vectors.
 
+use std::path::Path;
+
 use geolocated::service::Settings;
 use quantized_models::{Encoder, Manifest};
 
@@ -8,8 +10,8 @@ use crate::verbs::models::manifest_files::{self, Flaw};
 
 const PULL_AGAIN: &str = "add or pull the model again; `geolocate models verify` checks a copy";
 
-pub(super) fn findings(settings: &Settings, full: bool) -> Vec<Finding> {
-    let manifest = match Manifest::load(&settings.encoder) {
+pub(super) fn findings(settings: &Settings, encoder: &Path, full: bool) -> Vec<Finding> {
+    let manifest = match Manifest::load(encoder) {
         Ok(manifest) => manifest,
         Err(error) => return vec![Finding::wrong("model", error, PULL_AGAIN)],
     };
