@@ -68,13 +68,14 @@ fn run(encoder: &Encoder, image: &RgbImage, timing: &mut Timing) -> Result<(), E
 }
 
 /// Processor time of all threads of this process.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-fn milliseconds(time: Duration) -> f64 {
+/// A time in milliseconds.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 

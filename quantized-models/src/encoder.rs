@@ -1,19 +1,17 @@
 //! From a picture to its embedding.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use image::RgbImage;
 
 use crate::error::{EmbedError, LoadError};
-use crate::folder;
 use crate::golden::Goldens;
+use crate::loading::{self, Subject};
 use crate::manifest::{ByView, GraphSpec, Manifest, SpaceId, View};
-use crate::onnxruntime::{Library, OrtGraph, Packing, Sums};
-use crate::options::{LoadOptions, OnProgress, Progress, Provider, Step};
+use crate::onnxruntime::{OrtGraph, Packing, Sums};
+use crate::options::{LoadOptions, OnProgress};
 use crate::preprocess::Preprocess;
 use crate::runtime::{Ends, Graph, RuntimeInfo, RuntimeKind};
-use crate::stamp::Stamps;
 use crate::tract::TractGraph;
 
 /// A picture as a vector of unit length.
@@ -163,119 +161,17 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     fn load(&self, progress: &mut OnProgress<'_>) -> Result<Encoder, LoadError> {
-        if !self.options.trust_writable_folders {
-            folder::check(self.manifest)?;
-        }
-        self.verify(progress)?;
-        let mut failures = Vec::new();
-        for kind in self.order() {
-            let error = match self.load_on((kind, Sums::Fast), progress) {
-                Ok(encoder) => return Ok(encoder),
-                Err(error) if self.is_final(&error) => return Err(error),
-                Err(error) => error,
-            };
-            if let Some(encoder) = self.load_exact(kind, &error, progress) {
-                return Ok(encoder);
-            }
-            failures.push((kind, error));
-            self.say(failures.last());
-        }
-        Err(self.none_left(failures))
-    }
-
-    /// The runtimes to try. What only ONNX Runtime has is not asked of another.
-    fn order(&self) -> Vec<RuntimeKind> {
-        let needs_gpu = self.options.providers.iter().any(|provider| *provider != Provider::Cpu);
-        match self.options.runtime {
-            Some(kind) => vec![kind],
-            None if needs_gpu => vec![RuntimeKind::OnnxRuntime],
-            None => self.manifest.runtimes().to_vec(),
-        }
-    }
-
-    /// Whether another runtime would make no difference, or was not meant to be tried.
-    fn is_final(&self, error: &LoadError) -> bool {
-        match error {
-            LoadError::Library(_) => Library::is_named(self.options.onnxruntime.as_deref()),
-            LoadError::Operators { .. }
-            | LoadError::Graph { .. }
-            | LoadError::GoldenMissed { .. }
-            | LoadError::GoldenEmbed { .. }
-            | LoadError::NotRepeatable { .. } => false,
-            _ => true,
-        }
-    }
-
-    /// A second attempt where a golden vector was missed on x86: without VNNI, products of 8-bit numbers are added up in
-    /// 16 bits, which saturate, unless ONNX Runtime is told not to.
-    fn load_exact(&self, kind: RuntimeKind, error: &LoadError, progress: &mut OnProgress<'_>) -> Option<Encoder> {
-        let is_missed = matches!(error, LoadError::GoldenMissed { .. });
-        if !(is_missed && kind == RuntimeKind::OnnxRuntime && cfg!(target_arch = "x86_64")) {
-            return None;
-        }
-        let encoder = self.load_on((kind, Sums::Exact), progress).ok()?;
-        tracing::warn!(
-            model = self.manifest.name(), reason = %error,
-            "sums of 8-bit products saturate on this CPU; a slower way is taken, in which they do not. A variant with \
-             reduce_range needs none"
-        );
-        Some(encoder)
-    }
-
-    /// A library that is not installed is a choice; anything else deserves a look.
-    fn say(&self, failure: Option<&(RuntimeKind, LoadError)>) {
-        let model = self.manifest.name();
-        match failure {
-            Some((runtime, reason @ LoadError::Library(_))) => {
-                tracing::info!(model, %runtime, %reason, "a runtime is not there; the next is tried");
-            }
-            Some((runtime, reason)) => {
-                tracing::warn!(model, %runtime, %reason, "a runtime cannot run the model; the next is tried");
-            }
-            None => {}
-        }
-    }
-
-    /// The one error there is, or all of them. A library that is not there is no news beside another error.
-    fn none_left(&self, mut failures: Vec<(RuntimeKind, LoadError)>) -> LoadError {
-        if failures.len() > 1 {
-            let is_missing = |error: &LoadError| matches!(error, LoadError::Library(_));
-            let others = failures.iter().filter(|(_, error)| !is_missing(error)).count();
-            if others == 1 {
-                failures.retain(|(_, error)| !is_missing(error));
-            }
-        }
-        let mut all = String::new();
-        for (at, (kind, error)) in failures.iter().enumerate() {
-            // Writing to a string cannot fail.
-            let _ = write!(all, "{}{kind}: {error}", if at == 0 { "" } else { "; " });
-        }
-        match failures.pop() {
-            Some((_, error)) if failures.is_empty() => error,
-            _ => LoadError::NoRuntime { model: self.manifest.name().to_owned(), failures: all },
-        }
-    }
-
-    /// Compares the digest of every file with the manifest.
-    fn verify(&self, progress: &mut OnProgress<'_>) -> Result<(), LoadError> {
-        let stamps = Stamps::new(self.options.stamps.as_deref());
-        let files = self.manifest.files();
-        let length = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let total = files.iter().map(|file| length(&file.path)).sum();
-        let mut done = 0;
-        for file in files {
-            let known = stamps.sha256(&file.path, |bytes| {
-                done += bytes;
-                progress(Progress { step: Step::Hashing, done, total });
-            });
-            let (model, path) = (self.manifest.name().to_owned(), file.path.clone());
-            let found = known.map_err(|source| LoadError::Read { model, path, source })?.sha256;
-            if found != file.sha256 {
-                let (path, expected) = (file.path.clone(), file.sha256.clone());
-                return Err(LoadError::Digest { path, expected, found });
-            }
-        }
-        Ok(())
+        let manifest = self.manifest;
+        let subject = Subject {
+            name: manifest.name(),
+            path: manifest.path(),
+            folder: manifest.folder(),
+            files: manifest.files(),
+            others: manifest.golden_files().flat_map(|(image, embedding)| [image, embedding]).collect(),
+            runtimes: manifest.runtimes(),
+        };
+        let loading = loading::Loading { subject, options: self.options };
+        loading.load(&mut |way, progress| self.load_on(way, progress), progress)
     }
 
     fn load_on(&self, way: (RuntimeKind, Sums), progress: &mut OnProgress<'_>) -> Result<Encoder, LoadError> {

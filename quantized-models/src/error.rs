@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::comparator::CompareError;
+
 /// Why a model manifest was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -46,10 +48,18 @@ pub enum ManifestError {
         /// The kind that the manifest states.
         found: String,
     },
+    /// The manifest describes an encoder or a generator.
+    #[error("{}, kind: expected \"comparator\", found \"{found}\": a {found} cannot compare pictures", path.display())]
+    NotAComparator {
+        /// The manifest file.
+        path: PathBuf,
+        /// The kind that the manifest states.
+        found: String,
+    },
 }
 
 /// Why encoded bytes were not turned into pixels.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DecodeError {
     /// There are no bytes.
     #[error("the picture is empty: expected a JPEG, PNG or WebP picture, found 0 bytes")]
@@ -319,6 +329,61 @@ pub enum LoadError {
         runtime: String,
         /// Cosine between the two vectors.
         cosine: f32,
+    },
+    /// The tokenizer cannot be read, or refuses a text.
+    #[error("{}: {reason}", path.display())]
+    Tokenizer {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// A text of the manifest does not become the tokens that it should.
+    #[error("{}, {key}: expected {expected}, found {found}", path.display())]
+    Prompt {
+        /// The manifest file.
+        path: PathBuf,
+        /// Dotted key.
+        key: String,
+        /// The rule.
+        expected: String,
+        /// What the tokenizer makes of it.
+        found: String,
+    },
+    /// Pictures of a golden comparison could not be compared.
+    #[error("golden comparison of {}: {source}", path.display())]
+    GoldenCompare {
+        /// The query.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<CompareError>,
+    },
+    /// The runtime does not reproduce a golden margin.
+    #[error("{runtime} does not reproduce golden[{golden}].margin: expected {expected} +- {tolerance}, found {found}")]
+    MarginMissed {
+        /// Which golden, from 0.
+        golden: usize,
+        /// Name and version of the runtime.
+        runtime: String,
+        /// The margin of the manifest.
+        expected: f32,
+        /// Its tolerance.
+        tolerance: f32,
+        /// What the runtime gave.
+        found: f32,
+    },
+    /// The same comparison gave two different margins.
+    #[error("{runtime} does not repeat itself on golden[{golden}]: expected the margin {first} again, found {again}")]
+    MarginNotRepeatable {
+        /// Which golden, from 0.
+        golden: usize,
+        /// Name and version of the runtime.
+        runtime: String,
+        /// The margin at first.
+        first: f32,
+        /// The margin after other comparisons.
+        again: f32,
     },
 }
 

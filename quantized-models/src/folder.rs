@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::LoadError;
-use crate::manifest::Manifest;
+use crate::loading::Subject;
 
 /// What the kernel says of users that a container does not know.
 const OVERFLOW_ID: u32 = 65_534;
@@ -18,20 +18,16 @@ const ROOT: u32 = 0;
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Refuses `manifest` if another user may write its folder or a file that it names. Files that are not there are left
-/// to who reads them.
-pub(crate) fn check(manifest: &Manifest) -> Result<(), LoadError> {
-    check_path(manifest.folder())?;
-    check_path(manifest.path())?;
-    for file in manifest.files() {
+/// Refuses a model if another user may write its folder or a file that its manifest names. Files that are not there are
+/// left to who reads them.
+pub(crate) fn check(model: &Subject<'_>) -> Result<(), LoadError> {
+    check_path(model.folder)?;
+    check_path(model.path)?;
+    for file in &model.files {
         file.path.parent().map_or(Ok(()), check_path)?;
         check_path(&file.path)?;
     }
-    for (image, embedding) in manifest.golden_files() {
-        check_path(image)?;
-        check_path(embedding)?;
-    }
-    Ok(())
+    model.others.iter().try_for_each(|path| check_path(path))
 }
 
 /// Refuses a file or folder that another user may write.

@@ -1,9 +1,12 @@
-//! What does this picture look like as a vector?
+//! What does this picture look like as a vector, and which of two shows the place of a third?
 //!
 //! A [`Manifest`] describes one model: its graph, its preprocessing, the space of its vectors and the golden pictures
 //! it must reproduce. [`decode`] turns encoded bytes (JPEG, PNG, WebP) into pixels under stated limits;
 //! [`ExifTags`] reads what the camera wrote beside them. An [`Encoder`] runs the model: preprocess, graph, unit length;
 //! [`LoadOptions`] say under which runtime, and where packed weights and stamps of verified files are kept.
+//!
+//! A [`Comparator`] says which of two candidates shows the place of a query: a vision-language model, described by a
+//! [`ComparatorManifest`].
 //!
 //! ```no_run
 //! use quantized_models::{DecodeLimits, Encoder, LoadOptions, Manifest, View, decode};
@@ -17,6 +20,7 @@
 //! ```
 
 mod bench;
+mod comparator;
 mod decode;
 mod digest;
 mod encoder;
@@ -26,7 +30,9 @@ mod folder;
 mod golden;
 mod jpeg;
 mod jpeg_layout;
+mod loading;
 mod manifest;
+mod network;
 mod onnxruntime;
 mod options;
 mod outline;
@@ -38,6 +44,10 @@ mod thumbnail;
 mod tract;
 
 pub use crate::bench::{Memory, Timing, interleaved};
+pub use crate::comparator::{
+    Comparator, ComparatorManifest, CompareError, CompareTiming, GoldenComparison, ImageTokens, MarginQuantization,
+    Pivot, Query, StepTiming, Stopper, Times, TokensError, interleaved_comparisons,
+};
 pub use crate::decode::{DecodeLimits, decode, dimensions};
 pub use crate::digest::sha256_of_reader;
 pub use crate::encoder::{Embedding, Encoder};

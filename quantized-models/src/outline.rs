@@ -8,7 +8,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::Framework;
 
 use crate::error::LoadError;
-use crate::manifest::GraphSpec;
+use crate::manifest::GraphFiles;
 
 /// An operator: its domain, empty for ONNX's own, and its name.
 pub(crate) type Operator = (String, String);
@@ -36,8 +36,8 @@ impl Outline {
     }
 
     /// Refuses external data outside the folder of the graph, and such that the manifest does not list.
-    pub(crate) fn check_data(&self, spec: &GraphSpec) -> Result<(), LoadError> {
-        let path = &spec.graph.path;
+    pub(crate) fn check_data(&self, files: &GraphFiles) -> Result<(), LoadError> {
+        let path = &files.graph.path;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         for data in &self.data {
             let parts: Vec<Component<'_>> = Path::new(data).components().collect();
@@ -46,9 +46,9 @@ impl Outline {
                 return Err(LoadError::DataOutside { path: path.clone(), data: data.clone() });
             }
             let file: std::path::PathBuf = parts.iter().filter(|part| **part != Component::CurDir).collect();
-            let is_listed = spec.data.iter().any(|listed| listed.path == folder.join(&file));
+            let is_listed = files.data.iter().any(|listed| listed.path == folder.join(&file));
             if !is_listed {
-                let names = spec.data.iter().map(|listed| listed.path.display().to_string()).collect::<Vec<_>>();
+                let names = files.data.iter().map(|listed| listed.path.display().to_string()).collect::<Vec<_>>();
                 let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
                 return Err(LoadError::DataNotListed { path: path.clone(), data: data.clone(), found });
             }

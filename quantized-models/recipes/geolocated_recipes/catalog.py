@@ -7,6 +7,7 @@ from pathlib import Path
 from geolocated_recipes.checkpoint import Checkpoint
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.folder import Identity
+from geolocated_recipes.vlm.checkpoint import VlmCheckpoint
 
 FOLDER = Path(__file__).resolve().parents[2] / "catalog"
 
@@ -21,12 +22,21 @@ def entry(name: str, folder: Path = FOLDER) -> dict:
         return tomllib.load(file)
 
 
-def identify(found: dict, checkpoint: Checkpoint, revision: str | None) -> Identity:
+def identify(found: dict, checkpoint: Checkpoint | VlmCheckpoint, revision: str | None) -> Identity:
     """What the manifest says, from a catalog entry. Digests that the entry states must be those of the files."""
+    if isinstance(checkpoint, Checkpoint):
+        kind, side, recipe = "encoder", checkpoint.tower.image_size, checkpoint.tower.architecture
+        width = checkpoint.dimensions
+    else:
+        shape = checkpoint.shape
+        kind, side, recipe, width = "comparator", shape.vision.image_size, shape.architecture, shape.text.hidden_size
+        # Where the architecture takes pictures of any size, the entry's is a proposal.
+        side = found["input_px"] if shape.takes_any_side else side
     expectations = (
-        ("input_px", found["input_px"], checkpoint.tower.image_size),
-        ("dimensions", found["dimensions"], checkpoint.dimensions),
-        ("recipe", found["recipe"], checkpoint.tower.architecture),
+        ("kind", found["kind"], kind),
+        ("input_px", found["input_px"], side),
+        ("dimensions", found["dimensions"], width),
+        ("recipe", found["recipe"], recipe),
     )
     for key, expected, got in expectations:
         if expected != got:

@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
 from geolocated_recipes.checkpoint import Checkpoint
+from geolocated_recipes.onnx_file import DataFile
 
 INPUT, OUTPUT, POOLED = "pixel_values", "embedding", "pooled"
 OPSET, IR_VERSION = 17, 8
@@ -17,9 +18,9 @@ OPSET, IR_VERSION = 17, 8
 class Graph:
     """Nodes and weights, in the order in which they run. Every method that adds a node returns its output's name."""
 
-    def __init__(self, dtype: type = np.float32):
+    def __init__(self, dtype: type = np.float32, weights: DataFile | None = None):
         self.nodes = []
-        self.weights: dict[str, np.ndarray] = {}
+        self.weights: dict[str, np.ndarray] | DataFile = {} if weights is None else weights
         self.dtype = dtype
 
     def constant(self, name: str, array: np.ndarray) -> str:

@@ -15,6 +15,46 @@ PAGE_BYTES, LINE_BYTES = 4096, 64
 LARGE_BYTES = 1 << 16
 
 
+class DataFile:
+    """Weights of a graph, by name; large ones lie in a file from the moment on that they are given.
+
+    So no more than one of them is in memory, and the file is the same as if all had been written at the end.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.tensors: dict[str, TensorProto] = {}
+        self._file, self._at = path.open("wb"), 0
+
+    def __setitem__(self, name: str, array: np.ndarray) -> None:
+        """Takes a weight; all of them in the order in which they are given."""
+        self.tensors[name] = self.moved(numpy_helper.from_array(array, name))
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a weight of this name was given."""
+        return name in self.tensors
+
+    def moved(self, tensor: TensorProto) -> TensorProto:
+        """`tensor`, its content in the file if that is large enough."""
+        content = _content(tensor)
+        if len(content) < LEAST_EXTERNAL_BYTES:
+            return tensor
+        step = PAGE_BYTES if len(content) >= LARGE_BYTES else LINE_BYTES
+        self._file.write(b"\0" * (-self._at % step))
+        self._at += -self._at % step
+        self._file.write(content)
+        _point(tensor, self.path.name, self._at, len(content))
+        self._at += len(content)
+        return tensor
+
+    def close(self) -> list[Path]:
+        """Ends the file, which goes if nothing is in it. Returns what is there."""
+        self._file.close()
+        if self._at == 0:
+            self.path.unlink()
+        return [self.path] if self._at else []
+
+
 def model(
     nodes: list,
     weights: dict[str, np.ndarray],
@@ -23,11 +63,25 @@ def model(
     ir_version: int,
 ) -> ModelProto:
     """A model with its weights inside."""
-    tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
-    graph = helper.make_graph(nodes, "vision_tower", [ends[0]], [ends[1]], tensors)
-    return helper.make_model(
-        graph, producer_name=PRODUCER, ir_version=ir_version, opset_imports=[helper.make_opsetid("", opset)]
-    )
+    return named_model("vision_tower", nodes, weights, ([ends[0]], [ends[1]]), {"": opset}, ir_version)
+
+
+def named_model(
+    name: str,
+    nodes: list,
+    weights: dict[str, np.ndarray] | DataFile,
+    ends: tuple[list[ValueInfoProto], list[ValueInfoProto]],
+    opsets: dict[str, int],
+    ir_version: int,
+) -> ModelProto:
+    """The same with any number of inputs and outputs, and operators of several domains."""
+    if isinstance(weights, DataFile):
+        tensors = list(weights.tensors.values())
+    else:
+        tensors = [numpy_helper.from_array(array, key) for key, array in weights.items()]
+    graph = helper.make_graph(nodes, name, *ends, tensors)
+    opset_imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+    return helper.make_model(graph, producer_name=PRODUCER, ir_version=ir_version, opset_imports=opset_imports)
 
 
 def save(model: ModelProto, path: Path, data_name: str) -> list[Path]:
@@ -37,23 +91,18 @@ def save(model: ModelProto, path: Path, data_name: str) -> list[Path]:
     keep stale ones, which other runtimes refuse.
     """
     del model.graph.value_info[:]
-    data = path.with_name(data_name)
-    at = 0
-    with data.open("wb") as file:
-        for tensor in model.graph.initializer:
-            content = _content(tensor)
-            if len(content) < LEAST_EXTERNAL_BYTES:
-                continue
-            step = PAGE_BYTES if len(content) >= LARGE_BYTES else LINE_BYTES
-            file.write(b"\0" * (-at % step))
-            at += -at % step
-            file.write(content)
-            _point(tensor, data_name, at, len(content))
-            at += len(content)
-    if at == 0:
-        data.unlink()
+    data = DataFile(path.with_name(data_name))
+    for tensor in model.graph.initializer:
+        if not uses_external_data(tensor):
+            data.moved(tensor)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    return [path] if at == 0 else [path, data]
+    return [path, *data.close()]
+
+
+def save_moved(model: ModelProto, path: Path, data: DataFile) -> list[Path]:
+    """Writes a graph whose weights were given to `data`."""
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    return [path, *data.close()]
 
 
 def load(path: Path) -> ModelProto:

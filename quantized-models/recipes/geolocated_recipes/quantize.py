@@ -75,12 +75,16 @@ def dynamic_int8(reduce_range: bool) -> Callable[[Checkpoint, Path], ModelProto]
 
 def weight_only_int8(checkpoint: Checkpoint, _: Path) -> ModelProto:
     """8-bit weights with a scale per output, widened before they are used: small files, no speed gained."""
-    model = plain(checkpoint)
+    return widened(plain(checkpoint))
+
+
+def widened(model: ModelProto, kept: tuple[str, ...] = ()) -> ModelProto:
+    """The weights of `model`'s products, but for the nodes `kept`, in 8 bits that a node widens before each use."""
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in tensors:
+        if node.op_type == "MatMul" and node.input[1] in tensors and node.name not in kept:
             name = node.input[1]
             array = numpy_helper.to_array(tensors[name])
             scale = np.abs(array).max(axis=0) / np.float32(127)
@@ -88,13 +92,13 @@ def weight_only_int8(checkpoint: Checkpoint, _: Path) -> ModelProto:
             levels = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
             tensors[name].CopyFrom(numpy_helper.from_array(levels, name))
             graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
-            widened = f"{name}.widened"
-            nodes.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [widened], widened, axis=1))
-            node.input[1] = widened
+            wide = f"{name}.widened"
+            nodes.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [wide], wide, axis=1))
+            node.input[1] = wide
         nodes.append(node)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(copies)
     return model
 
 

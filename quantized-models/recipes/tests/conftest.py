@@ -13,7 +13,16 @@ sys.path.insert(0, str(RECIPES))
 
 def run(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess:
     """`encoder.py` as a user runs it."""
-    command = [sys.executable, RECIPES / "encoder.py", *map(str, arguments)]
+    return _run("encoder.py", arguments, expected)
+
+
+def run_comparator(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess:
+    """`comparator.py` as a user runs it."""
+    return _run("comparator.py", arguments, expected)
+
+
+def _run(program: str, arguments: tuple[object, ...], expected: int) -> subprocess.CompletedProcess:
+    command = [sys.executable, RECIPES / program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == expected, done.stdout + done.stderr
     return done

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::document::{DataTable, GoldenTable, GraphTable, PreprocessTable, QuantizationTable, SpaceTable};
-use super::{ByView, FileSpec, GoldenSpec, GraphSpec, Quantization, SpaceId, View};
+use super::{ByView, FileSpec, GoldenSpec, GraphFiles, GraphSpec, Quantization, SpaceId, View};
 use crate::error::ManifestError;
 use crate::preprocess::{Preprocess, Resize};
 use crate::runtime::RuntimeKind;
@@ -16,12 +16,12 @@ const MAX_DIMENSIONS: usize = 65_536;
 const MAX_INPUT_SIDE: u32 = 4096;
 
 /// Checks of values; each error names the file and the key.
-pub(super) struct Checks<'a> {
-    pub(super) path: &'a Path,
+pub(crate) struct Checks<'a> {
+    pub(crate) path: &'a Path,
 }
 
 impl Checks<'_> {
-    pub(super) fn value(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ManifestError {
+    pub(crate) fn value(&self, key: &str, expected: impl Into<String>, found: impl Into<String>) -> ManifestError {
         ManifestError::Value {
             path: self.path.to_path_buf(),
             key: key.to_owned(),
@@ -30,7 +30,7 @@ impl Checks<'_> {
         }
     }
 
-    pub(super) fn that(
+    pub(crate) fn that(
         &self,
         key: &str,
         holds: bool,
@@ -40,7 +40,7 @@ impl Checks<'_> {
         if holds { Ok(()) } else { Err(self.value(key, expected, found)) }
     }
 
-    pub(super) fn text(&self, key: &str, text: String) -> Result<String, ManifestError> {
+    pub(crate) fn text(&self, key: &str, text: String) -> Result<String, ManifestError> {
         let is_plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
         self.that(key, is_plain, "one line of text", format!("{text:?}"))?;
         self.that(
@@ -52,7 +52,7 @@ impl Checks<'_> {
         Ok(text)
     }
 
-    fn digest(&self, key: &str, text: &str) -> Result<String, ManifestError> {
+    pub(crate) fn digest(&self, key: &str, text: &str) -> Result<String, ManifestError> {
         let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         self.that(key, is_digest, "64 hexadecimal digits", format!("{text:?}"))?;
         Ok(text.to_ascii_lowercase())
@@ -72,18 +72,28 @@ impl Checks<'_> {
 
     fn graph(&self, key: &str, table: GraphTable) -> Result<GraphSpec, ManifestError> {
         self.that(&format!("{key}.query"), table.query.is_none(), "no further tower", "a table")?;
-        let sha256 = self.digest(&format!("{key}.sha256"), &table.sha256)?;
-        let graph = FileSpec { path: self.file(&format!("{key}.file"), &table.file)?, sha256 };
-        let data = table.data.iter().enumerate().map(|(at, data)| self.data(&format!("{key}.data[{at}]"), data));
         Ok(GraphSpec {
-            data: data.collect::<Result<_, _>>()?,
+            files: self.graph_files(key, &table.file, &table.sha256, &table.data)?,
             input: self.text(&format!("{key}.input"), table.input)?,
             output: self.text(&format!("{key}.output"), table.output)?,
-            graph,
         })
     }
 
-    fn data(&self, key: &str, table: &DataTable) -> Result<FileSpec, ManifestError> {
+    /// The files of the graph in the table `key`.
+    pub(crate) fn graph_files(
+        &self,
+        key: &str,
+        file: &str,
+        sha256: &str,
+        data: &[DataTable],
+    ) -> Result<GraphFiles, ManifestError> {
+        let sha256 = self.digest(&format!("{key}.sha256"), sha256)?;
+        let graph = FileSpec { path: self.file(&format!("{key}.file"), file)?, sha256 };
+        let data = data.iter().enumerate().map(|(at, data)| self.data(&format!("{key}.data[{at}]"), data));
+        Ok(GraphFiles { graph, data: data.collect::<Result<_, _>>()? })
+    }
+
+    pub(crate) fn data(&self, key: &str, table: &DataTable) -> Result<FileSpec, ManifestError> {
         Ok(FileSpec {
             path: self.file(&format!("{key}.file"), &table.file)?,
             sha256: self.digest(&format!("{key}.sha256"), &table.sha256)?,
@@ -95,7 +105,7 @@ impl Checks<'_> {
         Ok(ByView { reference: self.preprocess("preprocess", &table)?, query })
     }
 
-    fn preprocess(&self, key: &str, table: &PreprocessTable) -> Result<Preprocess, ManifestError> {
+    pub(crate) fn preprocess(&self, key: &str, table: &PreprocessTable) -> Result<Preprocess, ManifestError> {
         let name = |part: &str| format!("{key}.{part}");
         self.that(&name("query"), table.query.is_none(), "no further tower", "a table")?;
         for (part, side) in [("width", table.width), ("height", table.height)] {
@@ -159,7 +169,7 @@ impl Checks<'_> {
     }
 
     /// The order of runtimes, each at most once; without one, the fast one first.
-    pub(super) fn order(&self, order: Option<Vec<RuntimeKind>>) -> Result<Vec<RuntimeKind>, ManifestError> {
+    pub(crate) fn order(&self, order: Option<Vec<RuntimeKind>>) -> Result<Vec<RuntimeKind>, ManifestError> {
         let order = order.unwrap_or_else(|| RuntimeKind::ALL.to_vec());
         let is_once =
             !order.is_empty() && order.iter().enumerate().all(|(at, kind)| !order.iter().take(at).any(|k| k == kind));
@@ -195,7 +205,7 @@ impl Checks<'_> {
     }
 
     /// A path below the manifest's folder, joined to it.
-    fn file(&self, key: &str, relative: &str) -> Result<PathBuf, ManifestError> {
+    pub(crate) fn file(&self, key: &str, relative: &str) -> Result<PathBuf, ManifestError> {
         let path = Path::new(relative);
         let stays_inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         let names_a_file = path.file_name().is_some() && !relative.contains('\0');

@@ -4,8 +4,8 @@
 //! were checked: names are not empty, sizes are bounded, paths stay in the model's folder. `docs/models.md` lists every
 //! key.
 
-mod checks;
-mod document;
+pub(crate) mod checks;
+pub(crate) mod document;
 mod quantization;
 
 use std::fmt;
@@ -89,24 +89,31 @@ pub struct FileSpec {
     pub sha256: String,
 }
 
-/// The graph of a tower and the names of its ends.
+/// The files of a graph.
 #[derive(Debug, Clone)]
-pub(crate) struct GraphSpec {
+pub(crate) struct GraphFiles {
     /// The ONNX file.
     pub(crate) graph: FileSpec,
     /// The files of external data that it names.
     pub(crate) data: Vec<FileSpec>,
+}
+
+impl GraphFiles {
+    /// The graph and its data.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &FileSpec> {
+        std::iter::once(&self.graph).chain(&self.data)
+    }
+}
+
+/// The graph of a tower and the names of its ends.
+#[derive(Debug, Clone)]
+pub(crate) struct GraphSpec {
+    /// Graph and data.
+    pub(crate) files: GraphFiles,
     /// Name of the input, float32 `[1, 3, height, width]`.
     pub(crate) input: String,
     /// Name of the output, float32 with as many numbers as the space has dimensions.
     pub(crate) output: String,
-}
-
-impl GraphSpec {
-    /// The graph and its data.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &FileSpec> {
-        std::iter::once(&self.graph).chain(&self.data)
-    }
 }
 
 /// A picture whose embedding is known.
@@ -197,10 +204,7 @@ impl Manifest {
     /// The folder that the manifest and all files of the model lie in.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        }
+        folder_of(&self.path)
     }
 
     /// Name of this variant of the model.
@@ -242,7 +246,7 @@ impl Manifest {
     /// Expected SHA-256 of the graph file for references, 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn graph_sha256(&self) -> &str {
-        &self.graphs.reference.graph.sha256
+        &self.graphs.reference.files.graph.sha256
     }
 
     /// Every file of the model that has a digest: graphs and their external data, each once.
@@ -250,7 +254,7 @@ impl Manifest {
     pub fn files(&self) -> Vec<&FileSpec> {
         let towers = std::iter::once(&self.graphs.reference).chain(&self.graphs.query);
         let mut files: Vec<&FileSpec> = Vec::new();
-        for file in towers.flat_map(GraphSpec::files) {
+        for file in towers.flat_map(|tower| tower.files.all()) {
             if !files.contains(&file) {
                 files.push(file);
             }
@@ -303,11 +307,21 @@ impl Manifest {
     }
 }
 
-fn manifest_path(model: &Path) -> PathBuf {
+/// The folder of a manifest file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The manifest file of a model that is named by its folder or by that file.
+pub(crate) fn manifest_path(model: &Path) -> PathBuf {
     if model.is_dir() { model.join("model.toml") } else { model.to_path_buf() }
 }
 
-fn read(path: &Path) -> Result<String, ManifestError> {
+/// The text of a manifest file, which is no longer than a manifest can be.
+pub(crate) fn read(path: &Path) -> Result<String, ManifestError> {
     let failed = |source| ManifestError::Read { path: path.to_path_buf(), source };
     let bytes = std::fs::metadata(path).map_err(failed)?.len();
     if bytes > MAX_BYTES {
@@ -318,7 +332,7 @@ fn read(path: &Path) -> Result<String, ManifestError> {
 }
 
 /// The kind, of a format that this version reads.
-fn kind(path: &Path, text: &str) -> Result<String, ManifestError> {
+pub(crate) fn kind(path: &Path, text: &str) -> Result<String, ManifestError> {
     let head: Head = from_toml(path, text)?;
     let check = Checks { path };
     check.that("format", head.format == FORMAT, FORMAT.to_string(), head.format.to_string())?;

@@ -133,6 +133,11 @@ impl Library {
     /// Loads the library at `path`, or the one that the system's loader finds by that name.
     fn open(path: &Path) -> Result<Self, LibraryError> {
         let refused = |reason: String| LibraryError::NotALibrary { path: path.to_path_buf(), reason };
+        // A name alone is for the system's loader to find. The loader keeps what it opened once: what is no library is
+        // refused here.
+        if path.is_file() && !begins_as_library(path) {
+            return Err(refused("a file that is no shared library".to_owned()));
+        }
         // What is no ONNX Runtime may trip assertions in `ort`.
         let loaded = catch_unwind(AssertUnwindSafe(|| ort::init_from(path)))
             .map_err(|_| refused("it does not answer as ONNX Runtime does".to_owned()))?;
@@ -156,6 +161,12 @@ impl Library {
         let version = version_of(&path).unwrap_or_else(|| "of unknown version".to_owned());
         Ok(Self { environment, version, build: ort::info().to_owned(), path })
     }
+}
+
+/// Whether a file begins as shared libraries do.
+fn begins_as_library(path: &Path) -> bool {
+    let mut mark = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut mark)).is_ok() && mark == *b"\x7fELF"
 }
 
 /// What `GEOLOCATED_ONNXRUNTIME` says.

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest;
 use crate::error::LoadError;
 use crate::folder;
-use crate::manifest::{FileSpec, GraphSpec};
+use crate::manifest::{FileSpec, GraphFiles};
 use crate::options::{LoadOptions, OnProgress, PackedIn, Progress, Step};
 use crate::stamp::Stamps;
 
@@ -50,8 +50,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(spec: &GraphSpec, library: String, cpu: String) -> Self {
-        let digests: Vec<&str> = spec.files().map(|file| file.sha256.as_str()).collect();
+    pub(super) fn new(files: &GraphFiles, library: String, cpu: String) -> Self {
+        let digests: Vec<&str> = files.all().map(|file| file.sha256.as_str()).collect();
         Self { graph: digest::sha256_hex(digests.join(" ").as_bytes()), library, cpu }
     }
 
@@ -155,12 +155,12 @@ impl<'a> Cache<'a> {
     /// No folder can be written, or `save` failed.
     pub(super) fn make(
         &self,
-        spec: &GraphSpec,
+        files: &GraphFiles,
         key: &Key,
         progress: &mut OnProgress<'_>,
         save: impl FnOnce(&Path) -> Result<(), String>,
     ) -> Result<PathBuf, LoadError> {
-        let path = &spec.graph.path;
+        let path = &files.graph.path;
         let refused = |folder: &Path, reason: String| {
             let (path, folder) = (path.clone(), folder.to_path_buf());
             LoadError::Pack { path, folder, reason }
@@ -169,7 +169,7 @@ impl<'a> Cache<'a> {
         for folder in &self.folders {
             match workplace(folder) {
                 Ok(workplace) => {
-                    progress(Progress { step: Step::Packing, done: 0, total: total_bytes(spec) });
+                    progress(Progress { step: Step::Packing, done: 0, total: total_bytes(files) });
                     save(workplace.path()).map_err(|reason| refused(folder, reason))?;
                     let finished = self.finish(folder, workplace, key, progress);
                     return finished.map_err(|error| refused(folder, error.to_string()));
@@ -271,7 +271,7 @@ fn remove_stale(folder: &Path, key: &Key) {
 }
 
 /// Bytes of the graph and its external data, as far as they are there.
-pub(super) fn total_bytes(spec: &GraphSpec) -> u64 {
+pub(super) fn total_bytes(files: &GraphFiles) -> u64 {
     let length = |file: &FileSpec| fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
-    spec.files().map(length).sum()
+    files.all().map(length).sum()
 }

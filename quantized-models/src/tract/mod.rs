@@ -1,14 +1,17 @@
 //! Running a graph with tract, in this process and on the calling thread.
 
+mod network;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
+pub(crate) use self::network::TractNetwork;
+
 use crate::error::LoadError;
-use crate::manifest::GraphSpec;
+use crate::manifest::{GraphFiles, GraphSpec};
 use crate::outline::{self, Operator, Outline};
 use crate::runtime::{Ends, Graph, RuntimeInfo, RuntimeKind, WeightsAt};
 
@@ -60,9 +63,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn load(&self) -> Result<TractGraph, LoadError> {
-        let proto = self.read()?;
-        let mut model = self.translate(&proto)?;
-        drop(proto);
+        let mut model = translated(&self.spec.files)?;
         self.check_input(&model)?;
         self.select_output(&mut model)?;
         let input_shape = self.ends.input_shape;
@@ -77,44 +78,7 @@ impl Loader<'_> {
             .map_err(|error| self.failed("optimise the graph", format!("{error:#}")));
         let (plan, output) = plan?;
         self.check_output(&output)?;
-        let info = RuntimeInfo {
-            kind: RuntimeKind::Tract,
-            name: RUNTIME.to_owned(),
-            providers: vec!["cpu"],
-            threads: 1,
-            weights: WeightsAt::Own,
-        };
-        Ok(TractGraph { plan, input_shape, info })
-    }
-
-    /// The file, after its operators and external data were looked over.
-    fn read(&self) -> Result<ModelProto, LoadError> {
-        let path = &self.spec.graph.path;
-        let onnx = std::fs::read(path).map_err(|error| self.failed("read the graph", error.to_string()))?;
-        let proto = outline::parse(&onnx).map_err(|reason| self.failed("read the graph", reason))?;
-        let outline = Outline::of(&proto);
-        outline.check_data(self.spec)?;
-        let register = tract_onnx::onnx().op_register;
-        let unknown: Vec<&Operator> =
-            outline.operators().iter().filter(|(_, name)| !register.0.contains_key(name)).collect();
-        if unknown.is_empty() {
-            return Ok(proto);
-        }
-        let operators = outline::names(unknown);
-        Err(LoadError::Operators { path: path.clone(), runtime: RUNTIME.to_owned(), operators })
-    }
-
-    /// Shapes that a file declares between its layers are left aside: quantizers leave stale ones behind, and tract
-    /// finds them out by itself.
-    fn translate(&self, proto: &ModelProto) -> Result<InferenceModel, LoadError> {
-        let folder = self.spec.graph.path.parent().and_then(|folder| folder.to_str()).unwrap_or_default();
-        let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, Some(folder));
-        let parsed = parsed.map_err(|error| self.failed("read the graph", format!("{error:#}")))?;
-        if parsed.unresolved_inputs.is_empty() {
-            return Ok(parsed.model);
-        }
-        Err(self
-            .failed("read the graph", format!("its layers take what nothing gives: {:?}", parsed.unresolved_inputs)))
+        Ok(TractGraph { plan, input_shape, info: info() })
     }
 
     fn check_input(&self, model: &InferenceModel) -> Result<(), LoadError> {
@@ -165,11 +129,47 @@ impl Loader<'_> {
     }
 
     fn failed(&self, step: &'static str, reason: impl Into<String>) -> LoadError {
-        let (path, runtime) = (self.spec.graph.path.clone(), RUNTIME.to_owned());
-        LoadError::Graph { path, runtime, step, reason: reason.into() }
+        failed(&self.spec.files, step, reason)
     }
 
     fn interface(&self, what: &str, expected: String, found: String) -> LoadError {
-        LoadError::Interface { path: self.spec.graph.path.clone(), what: what.to_owned(), expected, found }
+        LoadError::Interface { path: self.spec.files.graph.path.clone(), what: what.to_owned(), expected, found }
     }
+}
+
+fn info() -> RuntimeInfo {
+    let (name, providers) = (RUNTIME.to_owned(), vec!["cpu"]);
+    RuntimeInfo { kind: RuntimeKind::Tract, name, providers, threads: 1, weights: WeightsAt::Own }
+}
+
+fn failed(files: &GraphFiles, step: &'static str, reason: impl Into<String>) -> LoadError {
+    let (path, runtime) = (files.graph.path.clone(), RUNTIME.to_owned());
+    LoadError::Graph { path, runtime, step, reason: reason.into() }
+}
+
+/// The graph in `files`, after its operators and external data were looked over.
+fn translated(files: &GraphFiles) -> Result<InferenceModel, LoadError> {
+    let path = &files.graph.path;
+    let onnx = std::fs::read(path).map_err(|error| failed(files, "read the graph", error.to_string()))?;
+    let proto = outline::parse(&onnx).map_err(|reason| failed(files, "read the graph", reason))?;
+    drop(onnx);
+    let outline = Outline::of(&proto);
+    outline.check_data(files)?;
+    let register = tract_onnx::onnx().op_register;
+    let unknown: Vec<&Operator> =
+        outline.operators().iter().filter(|(_, name)| !register.0.contains_key(name)).collect();
+    if !unknown.is_empty() {
+        let operators = outline::names(unknown);
+        return Err(LoadError::Operators { path: path.clone(), runtime: RUNTIME.to_owned(), operators });
+    }
+    // Shapes that a file declares between its layers are left aside: quantizers leave stale ones behind, and tract
+    // finds them out by itself.
+    let folder = path.parent().and_then(|folder| folder.to_str()).unwrap_or_default();
+    let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(&proto, Some(folder));
+    let parsed = parsed.map_err(|error| failed(files, "read the graph", format!("{error:#}")))?;
+    if parsed.unresolved_inputs.is_empty() {
+        return Ok(parsed.model);
+    }
+    let reason = format!("its layers take what nothing gives: {:?}", parsed.unresolved_inputs);
+    Err(failed(files, "read the graph", reason))
 }

@@ -1,0 +1,1 @@
+"""Comparators: vision-language models as three graphs, written straight from weights in Hugging Face's layout."""

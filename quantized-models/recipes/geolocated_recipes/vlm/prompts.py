@@ -1,0 +1,103 @@
+"""What a comparator is asked, in the turns and picture marks of each architecture.
+
+Defaults, which the manifest states and anyone may change there. No published prompt is claimed.
+"""
+
+from dataclasses import dataclass
+
+PREFIX = "The query is a picture that a drone took from the air: {image}\n"
+PAIR_FIRST, PAIR_SECOND = "Candidate A: {image}\n", "Candidate B: {image}\n"
+PAIR = "Which candidate shows the place of the query? Answer A or B."
+CANDIDATE = "Candidate: {image}\n"
+YES_NO = "Does the candidate show the place of the query? Answer Yes or No."
+SCORE = "How well does the candidate match the place of the query, from 1 to 5? Answer with a number."
+LISTED = "Candidate {answer}: {image}\n"
+LIST = "Which candidate shows the place of the query? Answer with its letter."
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How an architecture marks turns and pictures."""
+
+    start: str
+    """Before the question."""
+    end: str
+    """Between question and answer."""
+    placeholder: str
+    before: str = ""
+    after: str = ""
+    space: str = ""
+    """What an answer begins with."""
+
+    @property
+    def specials(self) -> list[str]:
+        """Marks that are one token each."""
+        marks = "".join((self.start, self.end, self.before, self.after, self.placeholder))
+        return list(dict.fromkeys(f"<{mark.split('>')[0]}>" for mark in marks.split("<")[1:]))
+
+
+TURNS = {
+    "smolvlm": Turns(
+        "<|im_start|>User:",
+        "<end_of_utterance>\nAssistant:",
+        "<image>",
+        "<fake_token_around_image><global-img>",
+        "<fake_token_around_image>",
+        " ",
+    ),
+    "llava_onevision": Turns("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<image>"),
+    "qwen2_vl": Turns(
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
+        "<|image_pad|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+    ),
+    "gemma3": Turns(
+        "<bos><start_of_turn>user\n",
+        "<end_of_turn>\n<start_of_turn>model\n",
+        "<image_soft_token>",
+        "\n\n<start_of_image>",
+        "<end_of_image>\n\n",
+    ),
+}
+
+
+def table(turns: Turns) -> dict:
+    """The table `[prompt]` of a manifest."""
+
+    def answers(*texts: str) -> list[str]:
+        return [turns.space + text for text in texts]
+
+    return {
+        "prefix": turns.start + PREFIX,
+        "pair": {
+            "first": PAIR_FIRST,
+            "second": PAIR_SECOND,
+            "suffix": PAIR + turns.end,
+            "answers": answers("A", "B"),
+        },
+        "yes_no": {"candidate": CANDIDATE, "suffix": YES_NO + turns.end, "answers": answers("Yes", "No")},
+        "score": {
+            "candidate": CANDIDATE,
+            # Vocabularies that cut numbers into digits have no token for a digit after a space.
+            "suffix": SCORE + turns.end + turns.space,
+            "answers": ["1", "2", "3", "4", "5"],
+            "values": [1, 2, 3, 4, 5],
+        },
+        "list": {"candidate": LISTED, "suffix": LIST + turns.end, "answers": answers(*"ABCDEFGH")},
+    }
+
+
+def answers(prompt: dict) -> list[str]:
+    """All answers of all questions, each once."""
+    return list(
+        dict.fromkeys(answer for part in prompt.values() if isinstance(part, dict) for answer in part["answers"])
+    )
+
+
+def texts(prompt: dict) -> list[str]:
+    """All words that the questions hold."""
+    parts = [part for part in prompt.values() if isinstance(part, dict)]
+    found = [value for part in parts for value in part.values() if isinstance(value, str)]
+    return [prompt["prefix"], *found, *answers(prompt)]
