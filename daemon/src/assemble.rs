@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use index_shards::{OpenError, ReadError, ShardSet, VerifyError, verify};
-use quantized_models::{Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress};
+use quantized_models::{
+    Comparator, ComparatorManifest, Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress,
+};
 use thiserror::Error;
 
 use crate::locate::{Pipeline, PipelineError, PipelineOptions, same_space};
+use crate::reranker::{NoPictures, Reranker, TokenCache, TokenCacheOptions, check_pictures};
 use crate::stamps::{Checked, FileIdentity, Stamps};
 
 /// Why a pipeline could not be opened. Each says which file, what was expected and what was found.
@@ -46,6 +49,9 @@ pub enum AssembleError {
     /// Encoder and index of different spaces.
     #[error(transparent)]
     Space(#[from] PipelineError),
+    /// A shard that a comparator cannot see anything of.
+    #[error(transparent)]
+    Pictures(#[from] NoPictures),
 }
 
 /// Which encoder, and how it is to be loaded.
@@ -98,6 +104,42 @@ pub fn load_encoder(
     Ok(Arc::new(Encoder::load_with(&manifest, encoder.options, progress)?))
 }
 
+/// Which comparator, and how it is to be loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct ComparatorChoice<'a> {
+    /// Its manifest.
+    pub manifest: &'a ComparatorManifest,
+    /// Runtime, threads, where packed weights and stamps lie.
+    pub options: &'a LoadOptions,
+    /// Where vision tokens are kept that are not in the shards; `None` computes them each time.
+    pub cache: Option<&'a TokenCacheOptions>,
+}
+
+/// Loads a comparator that is to look at references of `shards`, as daemon, `locate` and `evaluate` do. Says in the log
+/// which shards hold tokens of another comparator, and when the folder of the cache cannot be used: it goes on without.
+///
+/// # Errors
+/// The comparator cannot be loaded, or a shard has no pictures that it could look at.
+pub fn assemble_reranker(
+    choice: ComparatorChoice<'_>,
+    shards: &ShardSet,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Reranker, AssembleError> {
+    // Before the model is loaded: a mistake in the settings should not take seconds to show.
+    check_pictures(shards, "")?;
+    let comparator = Comparator::load_with(choice.manifest, choice.options, progress)?;
+    for note in check_pictures(shards, comparator.producer())? {
+        tracing::warn!("{note}");
+    }
+    let open = |cache: &TokenCacheOptions| {
+        TokenCache::open(&cache.folder, cache.max_bytes)
+            .inspect_err(|error| tracing::warn!(folder = %cache.folder.display(), %error, "vision tokens are not kept"))
+            .ok()
+    };
+    let cache = choice.cache.filter(|cache| cache.max_bytes > 0).and_then(open);
+    Ok(Reranker::new(comparator, choice.manifest.longest_list(), cache))
+}
+
 /// Opens shards of which every byte was verified, now or at the time of their stamps.
 ///
 /// # Errors
@@ -135,14 +177,20 @@ fn check_shard(path: &Path, stamps: &mut Stamps) -> Result<Checked, AssembleErro
     })
 }
 
-/// Checks what can be checked without reading whole files: the manifest, the headers of the shards, their spaces.
+/// Checks what can be checked without reading whole files: the manifests, the headers of the shards, their spaces, and
+/// that there are pictures for a comparator.
 ///
 /// # Errors
-/// As [`assemble`].
-pub fn check(encoder: &Path, shards: &[PathBuf]) -> Result<(), AssembleError> {
+/// As [`assemble`] and [`assemble_reranker`].
+pub fn check(encoder: &Path, comparator: Option<&Path>, shards: &[PathBuf]) -> Result<(), AssembleError> {
     let manifest = Manifest::load(encoder)?;
     let shards = ShardSet::open(shards)?;
-    Ok(same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?)
+    same_space(manifest.name(), manifest.space(), manifest.dimensions(), &shards)?;
+    if let Some(comparator) = comparator {
+        ComparatorManifest::load(comparator)?;
+        check_pictures(&shards, "")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

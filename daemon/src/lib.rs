@@ -1,7 +1,7 @@
 //! `geolocated` answers on the device where a camera frame was taken, and publishes the answer over MQTT.
 //!
 //! Two rooms: [`locate`] finds the place of a frame and knows nothing of the world outside; [`service`] brings frames in
-//! and answers out. [`assemble`] opens the files that a pipeline needs;
+//! and answers out. [`reranker`] has a comparator look at what was retrieved. [`assemble`] opens the files that a pipeline needs;
 //! [`environment`] sets what libraries read at their start.
 
 pub mod assemble;
@@ -9,6 +9,7 @@ pub mod download;
 pub mod environment;
 pub mod generations;
 pub mod locate;
+pub mod reranker;
 pub mod service;
 pub mod stamps;
 pub mod whole_file;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use geolocated::generations::{self, Generation};
 use geolocated::service::{GenerationSettings, Settings, run};
 use geolocated::{assemble, environment};
+use quantized_models::ComparatorManifest;
 use tracing_subscriber::EnvFilter;
 
 /// Answers on the device where a camera frame was taken, and publishes the answer over MQTT.
@@ -58,9 +59,13 @@ fn main() -> ExitCode {
 
 fn check(config: &Path) -> anyhow::Result<()> {
     let settings = Settings::load(config, std::env::vars())?;
+    let comparator = settings.rerank.as_ref().map(|rerank| rerank.comparator.as_path());
     match (&settings.generations, &settings.encoder) {
-        (Some(generations), _) => say_generations(generations),
-        (None, Some(encoder)) => assemble::check(encoder, &settings.shards)?,
+        (Some(generations), _) => {
+            say_generations(generations);
+            comparator.map(ComparatorManifest::load).transpose()?;
+        }
+        (None, Some(encoder)) => assemble::check(encoder, comparator, &settings.shards)?,
         (None, None) => {}
     }
     eprintln!("{}: good", config.display());

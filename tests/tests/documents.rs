@@ -56,6 +56,7 @@ fn every_settings_file_shown_is_accepted() {
         assert_eq!(settings.decode, quantized_models::DecodeLimits::default());
         let defaults = searches.get_or_insert_with(|| settings.search.clone());
         assert_eq!((&settings.search, settings.prefault), (&*defaults, false));
+        assert!(settings.rerank.is_none(), "nothing asks a comparator unless it is named");
         assert_eq!(settings.outbox, *outboxes.get_or_insert(settings.outbox));
     }
 }
@@ -93,11 +94,13 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/index.md",
         "docs/search.md",
         "docs/demo.md",
+        "docs/reranking-schedules.md",
         "docs/world.md",
         "docs/mqtt.md",
         "docs/sources.md",
         "docs/interoperation.md",
         "docs/models.md",
+        "docs/reranking.md",
         "docs/systemd.md",
         "docs/accuracy.md",
         "docs/updates.md",

@@ -49,6 +49,23 @@ pub fn interval_of_share(hits: &[bool], seed: u64) -> [f64; 2] {
     [bound(24), bound(975)]
 }
 
+/// The 95 % interval of the mean of paired differences, by the percentiles of 1000 resamples of the pairs. `[0, 0]` of
+/// nothing; values must be finite.
+#[expect(clippy::cast_precision_loss, reason = "counts of queries are far below 2^52")]
+pub fn interval_of_mean(values: &[f64], seed: u64) -> [f64; 2] {
+    if values.is_empty() {
+        return [0.0, 0.0];
+    }
+    let mut random = SplitMix64::new(seed);
+    let mut mean = || {
+        let drawn = (0..values.len()).map(|_| values.get(random.below(values.len())).copied().unwrap_or_default());
+        drawn.sum::<f64>() / values.len() as f64
+    };
+    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| mean()).collect();
+    means.sort_unstable_by(f64::total_cmp);
+    [24, 975].map(|position| means.get(position).copied().unwrap_or_default())
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of queries are far below 2^52")]
 fn share_of(count: usize, of: usize) -> f64 {
     count as f64 / of as f64
@@ -81,6 +98,15 @@ mod tests {
         assert_eq!([low, high], interval_of_share(&hits, SEED));
         // Normal approximation: 0.8 +- 1.96 * sqrt(0.8 * 0.2 / 100) = 0.7216 .. 0.8784.
         assert!((low - 0.7216).abs() < 0.02 && (high - 0.8784).abs() < 0.02, "{low} {high}");
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_that_of_the_share_for_zeros_and_ones() {
+        let hits: Vec<bool> = (0..100).map(|i| i % 10 < 8).collect();
+        let values: Vec<f64> = hits.iter().map(|hit| f64::from(u8::from(*hit))).collect();
+        let (mean, share) = (interval_of_mean(&values, SEED), interval_of_share(&hits, SEED));
+        assert!(mean.iter().zip(share).all(|(mean, share)| (mean - share).abs() < 1e-12), "{mean:?} {share:?}");
+        assert_eq!((interval_of_mean(&[], SEED), interval_of_mean(&[-1.0; 5], SEED)), ([0.0; 2], [-1.0; 2]));
     }
 
     #[test]

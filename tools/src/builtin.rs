@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::runtime_args::cache;
+use crate::runtime_args::user_cache;
 
 /// The name that stands for the model.
 pub const MINI: &str = "mini";
@@ -79,7 +79,7 @@ impl BuiltIn {
         if !self.is_there() {
             return Err(BuiltInError::Missing);
         }
-        self.unpacked_in(&cache().ok_or(BuiltInError::NoCache)?.join("models"))
+        self.unpacked_in(&user_cache().ok_or(BuiltInError::NoCache)?.join("models"))
     }
 
     /// The same in another folder than the user's cache. What is there and differs from the program's files by a byte is

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use geolocated::locate::{Frame, Hints, Outcome, Pipeline, Prediction, StageTimes, distance_m};
+use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
+use geolocated::locate::{Candidate, Frame, Hints, Outcome, Pipeline, Prediction, Reranking, StageTimes, distance_m};
+use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
 use quantized_models::{DecodeLimits, decode};
 
@@ -43,9 +45,53 @@ pub struct Answered {
     pub labelled: Option<Labelled>,
     /// Milliseconds per stage.
     pub stages: StageTimes,
+    /// Distances to the truth before any reranking.
+    pub retrieved: Judged,
+    /// What became of the query by each strategy, in the order in which they were asked for; the first one's answer is
+    /// what was published.
+    pub second: Vec<SecondAnswer>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
 }
+
+/// One query's second answer, held against the truth.
+#[derive(Debug, Clone)]
+pub struct SecondAnswer {
+    /// What is said of it.
+    pub reranking: Reranking,
+    /// Distances to the truth.
+    pub judged: Judged,
+    /// Whether the best candidate is another one than before.
+    pub changed_top1: bool,
+    /// Metres between the truth and each candidate that could be moved to the top: those of the compared places.
+    pub compared_m: Vec<f64>,
+    /// Each comparison: the margin in nats, above 0 for the first, and the metres of both from the truth.
+    pub pairs: Vec<PairJudged>,
+    /// Each answer about a candidate by itself: the value, and its metres from the truth.
+    pub answers: Vec<(f64, f64)>,
+}
+
+/// A comparison held against the truth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairJudged {
+    /// In nats, above 0 for the one that was shown first.
+    pub margin: f64,
+    /// Metres between the truth and the one that was shown first.
+    pub first_m: f64,
+    /// Metres between the truth and the other one.
+    pub second_m: f64,
+}
+
+/// A comparator and what it is asked, once for each strategy.
+pub struct SecondStage<'a> {
+    /// The comparator.
+    pub reranker: &'a Reranker,
+    /// What each strategy is told; the answers of the first are those that count as published.
+    pub options: Vec<RerankOptions>,
+}
+
+/// Is shown the frame and both answers of each query that was reranked.
+pub type OnReranked<'a> = dyn Fn(&Query<'_>, &Frame, &Prediction, &Reranked) + Sync + 'a;
 
 /// One query to run.
 #[derive(Debug, Clone)]
@@ -58,21 +104,30 @@ pub struct Query<'a> {
     pub vector: Option<Vec<f32>>,
 }
 
+/// What queries run through.
+pub struct Stages<'a> {
+    /// Retrieval.
+    pub pipeline: &'a Pipeline,
+    /// Reranking, where there is any.
+    pub second: Option<SecondStage<'a>>,
+    /// Is shown what was reranked.
+    pub on_reranked: Option<&'a OnReranked<'a>>,
+    /// Folder of the queries' pictures.
+    pub images: Option<&'a Path>,
+    /// What a picture may be at most.
+    pub limits: &'a DecodeLimits,
+}
+
 /// Runs all queries, each on its own through [`Pipeline::locate`] or, for vectors made elsewhere,
-/// [`Pipeline::locate_embedding`]. Neither the true place nor heading, height or time reach the pipeline.
-pub fn answer_all(
-    pipeline: &Pipeline,
-    queries: Vec<Query<'_>>,
-    images: Option<&Path>,
-    limits: &DecodeLimits,
-    threads: usize,
-) -> Vec<Answered> {
+/// [`Pipeline::locate_embedding`], and then through [`Reranker::rerank`]. Neither the true place nor heading, height or
+/// time reach them.
+pub fn answer_all(stages: &Stages<'_>, queries: Vec<Query<'_>>, threads: usize) -> Vec<Answered> {
     let progress = Progress::new("locating", queries.len());
     let mut answers = Vec::with_capacity(queries.len());
     let never_fails = ordered_map(
         queries,
         threads,
-        |query| answer(pipeline, &query, images, limits),
+        |query| answer(stages, &query),
         |answer| {
             if let Published::Error(reason) = &answer.published {
                 progress.note(&format!("{}: {reason}", answer.file));
@@ -88,16 +143,82 @@ pub fn answer_all(
     }
 }
 
-fn answer(pipeline: &Pipeline, query: &Query<'_>, images: Option<&Path>, limits: &DecodeLimits) -> Answered {
+fn answer(stages: &Stages<'_>, query: &Query<'_>) -> Answered {
     let file = &query.pose.file;
-    let prediction = match (&query.vector, images) {
-        (Some(vector), _) => Ok(pipeline.locate_embedding(vector, None)),
-        (None, Some(images)) => pictures::read_below(images, file, limits)
-            .map(|encoded| pipeline.locate(&frame(file, encoded)))
-            .map_err(|error| format!("{}: {error}", error.reason())),
+    let read = |images| pictures::read_below(images, file, stages.limits);
+    let frame = stages.images.map(|images| read(images).map(|encoded| frame(file, encoded)));
+    let prediction = match (&query.vector, &frame) {
+        (Some(vector), _) => Ok(stages.pipeline.locate_embedding(vector, None)),
+        (None, Some(Ok(frame))) => Ok(stages.pipeline.locate(frame)),
+        (None, Some(Err(error))) => Err(format!("{}: {error}", error.reason())),
         (None, None) => Err("missing_picture: there is no folder of pictures".to_owned()),
     };
-    judge(query, prediction)
+    let answered = judge(query, prediction.clone());
+    match (&stages.second, prediction, frame) {
+        (Some(second), Ok(retrieved), Some(frame)) if !retrieved.similar.is_empty() => {
+            // A query's vector may come without its picture, which is then a frame that cannot be read.
+            let frame = frame.unwrap_or_else(|_| self::frame(file, Vec::new()));
+            answer_again(stages, second, (query, &frame), &retrieved, answered)
+        }
+        _ => answered,
+    }
+}
+
+/// Takes the query through the second stage, once for each strategy.
+fn answer_again(
+    stages: &Stages<'_>,
+    second: &SecondStage<'_>,
+    (query, frame): (&Query<'_>, &Frame),
+    retrieved: &Prediction,
+    first: Answered,
+) -> Answered {
+    let (mut answered, mut answers) = (first, Vec::new());
+    for (number, options) in second.options.iter().enumerate() {
+        if options.strategy == Strategy::Off {
+            continue;
+        }
+        let reranked = second.reranker.rerank(stages.pipeline, &frame.encoded, retrieved, options);
+        answers.extend(second_answer(stages.pipeline, query, retrieved, &reranked, options));
+        if number == 0 {
+            if let Some(show) = stages.on_reranked {
+                show(query, frame, retrieved, &reranked);
+            }
+            answered = Answered { retrieved: answered.retrieved, ..judge(query, Ok(reranked.prediction)) };
+        }
+    }
+    Answered { second: answers, ..answered }
+}
+
+/// The second answer to a query, held against the truth; `None` of a reranking that says nothing of itself.
+fn second_answer(
+    pipeline: &Pipeline,
+    query: &Query<'_>,
+    retrieved: &Prediction,
+    reranked: &Reranked,
+    options: &RerankOptions,
+) -> Option<SecondAnswer> {
+    let candidates: Vec<Candidate> = retrieved.similar.iter().chain(&retrieved.further).cloned().collect();
+    let truth = &query.pose.place;
+    let metres: Vec<f64> =
+        candidates.iter().map(|found| distance_m(truth.lat_deg, truth.lon_deg, found.lat_deg, found.lon_deg)).collect();
+    let metres_of = |position: usize| metres.get(position).copied().unwrap_or(f64::INFINITY);
+    let places = PriorCandidate::of(&candidates, &retrieved.dissimilar, pipeline.fuse_options());
+    let compared = metres.iter().zip(&places).filter(|(_, candidate)| candidate.place < options.top);
+    let ranking = &reranked.ranking;
+    let pair = |pair: &Comparison| PairJudged {
+        margin: f64::from(pair.margin),
+        first_m: metres_of(pair.first),
+        second_m: metres_of(pair.second),
+    };
+    let top1 = |prediction: &Prediction| prediction.similar.first().map(|first| (first.shard, first.row));
+    Some(SecondAnswer {
+        reranking: reranked.prediction.reranking.clone()?,
+        judged: judge(query, Ok(reranked.prediction.clone())).judged,
+        changed_top1: top1(&reranked.prediction) != top1(retrieved),
+        compared_m: compared.map(|(metres, _)| *metres).collect(),
+        pairs: ranking.comparisons.iter().map(pair).collect(),
+        answers: ranking.answers.iter().map(|answer| (f64::from(answer.value), metres_of(answer.candidate))).collect(),
+    })
 }
 
 fn frame(file: &str, encoded: Vec<u8>) -> Frame {
@@ -125,6 +246,8 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
             found: Vec::new(),
         }),
         stages: StageTimes::default(),
+        retrieved: Judged::default(),
+        second: Vec::new(),
         columns: query.pose.columns.clone(),
     };
     let prediction = match prediction {
@@ -146,6 +269,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         Outcome::NoFix(reason) => Published::NoFix(reason.as_str()),
         Outcome::Error(error) => Published::Error(error.to_string()),
     };
+    answered.retrieved = answered.judged.clone();
     answered
 }
 

@@ -12,7 +12,7 @@ use crate::poses::Refused;
 use crate::progress::Progress;
 
 /// Why a row or picture is left out of a build, in one word.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 13] = [
     "bad_row",
     "no_position",
     "no_pose",
@@ -23,6 +23,7 @@ const REASONS: [&str; 12] = [
     "bad_picture",
     "not_embedded",
     "no_thumbnail",
+    "no_tokens",
     "refused_by_shard",
     "not_in_base",
 ];

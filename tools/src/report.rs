@@ -11,6 +11,7 @@ use crate::metrics::{
     Intervals, Judged, LabelFigures, Labelled, Ordered, Recall, Threshold, intervals, label_figures, quantile, recall,
     within,
 };
+use crate::rerank_report::RerankFigures;
 
 /// Below so many queries the table shows the bootstrap intervals beside the figures.
 const FEW_QUERIES: usize = 200;
@@ -51,6 +52,9 @@ pub struct Evaluated {
     /// Name of the encoder; absent when the queries came as vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
+    /// Name of the comparator; absent where nothing was reranked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparator: Option<String>,
 }
 
 /// The whole report. A figure that does not apply is absent.
@@ -93,6 +97,15 @@ pub struct Report {
     /// What is trivial, by name.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub baselines: Ordered<Group>,
+    /// The same figures without reranking; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retrieval_only: Option<Group>,
+    /// What reranking did, by the strategy whose answers were published; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankFigures>,
+    /// What every strategy did, where there were several, by its word.
+    #[serde(skip_serializing_if = "Ordered::is_empty")]
+    pub strategies: Ordered<RerankFigures>,
     /// Quantiles of the wall-clock milliseconds of each stage, over all frames.
     pub ms: Ordered<Ordered<f64>>,
     /// What was evaluated.
@@ -113,6 +126,11 @@ impl Report {
         let all = Group::of(&judged, thresholds, true);
         let errors_m: Vec<f64> = judged.iter().filter_map(|query| query.fix_m).collect();
         let labelled: Vec<Labelled> = queries.iter().filter_map(|answer| answer.labelled.clone()).collect();
+        let number = queries.iter().map(|query| query.second.len()).max().unwrap_or_default();
+        let strategies: Vec<RerankFigures> =
+            (0..number).filter_map(|number| RerankFigures::of(&queries, number, thresholds)).collect();
+        let retrieved = || queries.iter().map(|answer| answer.retrieved.clone()).collect::<Vec<_>>();
+        let named = |figures: &RerankFigures| (figures.strategy.as_str().to_owned(), figures.clone());
         let count = |published: &Published| queries.iter().filter(|answer| answer.published == *published).count();
         Self {
             schema: 1,
@@ -132,6 +150,9 @@ impl Report {
             intervals: all.intervals,
             by: by.iter().map(|column| (column.clone(), groups(&queries, column, thresholds))).collect(),
             baselines: Ordered(Vec::new()),
+            retrieval_only: (!strategies.is_empty()).then(|| Group::of(&retrieved(), thresholds, true)),
+            rerank: strategies.first().cloned(),
+            strategies: strategies.iter().filter(|_| strategies.len() > 1).map(named).collect(),
             ms: stage_quantiles(answers),
             evaluated,
         }
@@ -166,10 +187,11 @@ fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
 type StageOf = fn(&StageTimes) -> Option<f64>;
 
 fn stage_quantiles(answers: &[Answered]) -> Ordered<Ordered<f64>> {
-    let stages: [(&str, StageOf); 5] = [
+    let stages: [(&str, StageOf); 6] = [
         ("decode", |stages| stages.decode_ms),
         ("embed", |stages| stages.embed_ms),
         ("search", |stages| stages.search_ms),
+        ("rerank", |stages| stages.rerank_ms),
         ("fuse", |stages| stages.fuse_ms),
         ("total", |stages| stages.total_ms),
     ];
@@ -199,6 +221,9 @@ impl Report {
         push_recall(&mut text, "", &self.recall, &self.intervals, few);
         let within = self.intervals.within_m.as_ref();
         push_row(&mut text, "fix within", &self.within_m, within.filter(|_| few));
+        if let Some(group) = &self.retrieval_only {
+            push_recall(&mut text, "retrieval", &group.recall, &group.intervals, few);
+        }
         for (name, group) in &self.baselines.0 {
             push_recall(&mut text, name, &group.recall, &group.intervals, few);
         }
@@ -209,6 +234,10 @@ impl Report {
             }
         }
         self.push_counts(&mut text);
+        match (&self.rerank, self.strategies.0.as_slice()) {
+            (Some(rerank), []) => text.push_str(&rerank.text()),
+            (_, strategies) => strategies.iter().for_each(|(_, figures)| text.push_str(&figures.text())),
+        }
         text
     }
 

@@ -22,7 +22,7 @@ impl RuntimeArgs {
     /// Options for `sessions` runs at the same time, each on one thread. Packed weights and stamps lie in the user's
     /// cache; packed weights are also found beside the model.
     pub fn options(&self, sessions: usize) -> LoadOptions {
-        let cache = cache();
+        let cache = user_cache();
         let in_cache = cache.as_ref().map(|cache| PackedIn::Folder(cache.join("packed")));
         LoadOptions {
             runtime: self.runtime,
@@ -35,13 +35,12 @@ impl RuntimeArgs {
     }
 }
 
-/// The user's folder for what can be made again.
-pub(crate) fn cache() -> Option<PathBuf> {
-    user_cache(|name| std::env::var_os(name).map(PathBuf::from))
+/// The folder for what can be made again: `$XDG_CACHE_HOME/geolocated`, else `~/.cache/geolocated`.
+pub fn user_cache() -> Option<PathBuf> {
+    cache_of(|name| std::env::var_os(name).map(PathBuf::from))
 }
 
-/// The folder for what can be made again: `$XDG_CACHE_HOME/geolocated`, else `~/.cache/geolocated`.
-fn user_cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+fn cache_of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
     let base = variable("XDG_CACHE_HOME").and_then(absolute);
     let base = base.or_else(|| Some(absolute(variable("HOME")?)?.join(".cache")))?;
@@ -107,7 +106,7 @@ mod tests {
     #[test]
     fn the_cache_is_the_users() {
         let set = |pairs: &'static [(&str, &str)]| {
-            user_cache(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
+            cache_of(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
         };
         assert_eq!(set(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), Some("/c/geolocated".into()));
         assert_eq!(set(&[("HOME", "/h")]), Some("/h/.cache/geolocated".into()));

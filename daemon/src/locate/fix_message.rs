@@ -4,7 +4,8 @@ use index_shards::PositionOf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Outcome, Pipeline, Prediction};
+use super::rerank::Strategy;
+use super::{Candidate, Outcome, Pipeline, Prediction, Reranking};
 
 /// Version of the fix object.
 const VERSION: u32 = 1;
@@ -28,6 +29,9 @@ pub struct FixMessage {
     pub cam: Option<String>,
     /// How far the pipeline went.
     pub stage: Stage,
+    /// Name of the frame whose earlier message this one revises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revises: Option<String>,
     /// When the frame was taken, RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub captured_at: Option<String>,
@@ -57,12 +61,15 @@ pub struct FixMessage {
     /// Whether `lat` and `lon` are the camera's or those of the ground that it sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_of: Option<PositionOf>,
-    /// The most similar references, most similar first.
+    /// The most similar references, most similar first; after reranking, the best one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<MessageCandidate>,
     /// The most dissimilar references, most dissimilar first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dissimilar: Vec<MessageCandidate>,
+    /// What a comparator said, or why it said nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<RerankPart>,
     /// True when candidates were left out to keep the message small.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
@@ -80,6 +87,8 @@ pub struct FixMessage {
 pub enum Stage {
     /// Retrieval alone.
     Retrieved,
+    /// A comparator was asked, too; what became of that, `rerank` says.
+    Reranked,
 }
 
 /// What kind of answer a message is.
@@ -114,10 +123,40 @@ pub struct MessageCandidate {
     pub lat: f64,
     /// Longitude in WGS 84 degrees.
     pub lon: f64,
+    /// Share of the candidate in the weight of all, after reranking, in [0, 1].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
     /// Cosine of the embeddings.
     pub similarity: f64,
     /// Name of the reference.
     pub reference: String,
+}
+
+/// What a comparator said, or why it said nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RerankPart {
+    /// How comparisons were chosen.
+    pub strategy: Strategy,
+    /// How often the comparator was asked, probes included.
+    pub comparisons: usize,
+    /// Wall-clock milliseconds.
+    pub ms: f64,
+    /// Why it ended, or never began, in a word.
+    pub stopped_by: String,
+    /// `passed` or `failed`: whether the comparator told the leader from a dissimilar reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeOutcome>,
+}
+
+/// What became of the probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeOutcome {
+    /// The comparator told the leader from a dissimilar reference.
+    Passed,
+    /// It did not.
+    Failed,
 }
 
 /// The index that answered.
@@ -140,6 +179,9 @@ pub struct ModelsPart {
     /// Name of the encoder; absent when the query came as a vector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
+    /// Name of the comparator; absent where none was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparator: Option<String>,
 }
 
 /// Wall-clock milliseconds by stage; a stage that did not run is absent.
@@ -158,6 +200,9 @@ pub struct StageMilliseconds {
     /// Retrieval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<f64>,
+    /// Comparisons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<f64>,
     /// From candidates to a fix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fuse: Option<f64>,
@@ -184,14 +229,15 @@ impl FixMessage {
             Outcome::Error(error) => (MessageStatus::Error, Some(error.to_string()), None),
         };
         let of_ground = pipeline.position_of() == PositionOf::FootprintCentre;
-        let stages = &prediction.stages;
+        let (stages, reranking) = (&prediction.stages, prediction.reranking.as_ref());
         Self {
             v: VERSION,
             id: id.to_owned(),
             boot: None,
             seq: None,
             cam: camera.map(str::to_owned),
-            stage: Stage::Retrieved,
+            stage: if reranking.is_some_and(Reranking::ran) { Stage::Reranked } else { Stage::Retrieved },
+            revises: None,
             captured_at: captured_at_ms.and_then(timestamp),
             published_at: None,
             clock: None,
@@ -202,20 +248,25 @@ impl FixMessage {
             lon: fix.map(|position| position.lon),
             view: fix.filter(|_| of_ground),
             position_of: fix.map(|_| pipeline.position_of()),
-            candidates: prediction.similar.iter().map(MessageCandidate::from).collect(),
+            candidates: candidates(prediction),
             dissimilar: prediction.dissimilar.iter().map(MessageCandidate::from).collect(),
+            rerank: reranking.map(RerankPart::from),
             truncated: None,
             index: IndexPart {
                 generation: pipeline.generation(),
                 digest: pipeline.shards().digest(),
                 verified: pipeline.verified(),
             },
-            models: ModelsPart { encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()) },
+            models: ModelsPart {
+                encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()),
+                comparator: reranking.map(|reranking| reranking.comparator.clone()),
+            },
             ms: StageMilliseconds {
                 wait: None,
                 decode: stages.decode_ms.map(milliseconds),
                 embed: stages.embed_ms.map(milliseconds),
                 search: stages.search_ms.map(milliseconds),
+                rerank: stages.rerank_ms.map(milliseconds),
                 fuse: stages.fuse_ms.map(milliseconds),
                 total: stages.total_ms.map(milliseconds),
             },
@@ -241,11 +292,34 @@ impl FixMessage {
     }
 }
 
+fn candidates(prediction: &Prediction) -> Vec<MessageCandidate> {
+    let mut candidates: Vec<MessageCandidate> = prediction.similar.iter().map(MessageCandidate::from).collect();
+    let p = prediction.reranking.iter().flat_map(|reranking| &reranking.p);
+    for (candidate, p) in candidates.iter_mut().zip(p) {
+        candidate.p = Some(rounded(*p, 1e5));
+    }
+    candidates
+}
+
+impl From<&Reranking> for RerankPart {
+    fn from(reranking: &Reranking) -> Self {
+        let outcome = |passed| if passed { ProbeOutcome::Passed } else { ProbeOutcome::Failed };
+        Self {
+            strategy: reranking.strategy,
+            comparisons: reranking.comparisons,
+            ms: milliseconds(reranking.ms),
+            stopped_by: reranking.end.as_str().to_owned(),
+            probe: reranking.probe_passed.map(outcome),
+        }
+    }
+}
+
 impl From<&Candidate> for MessageCandidate {
     fn from(candidate: &Candidate) -> Self {
         Self {
             lat: degrees(candidate.lat_deg),
             lon: degrees(candidate.lon_deg),
+            p: None,
             similarity: rounded(f64::from(candidate.similarity), 1e5),
             reference: candidate.reference.clone(),
         }
@@ -275,7 +349,8 @@ mod tests {
     use super::*;
 
     fn message(candidates: usize, name_bytes: usize) -> FixMessage {
-        let candidate = MessageCandidate { lat: 50.0, lon: 8.0, similarity: 0.5, reference: "r".repeat(name_bytes) };
+        let reference = "r".repeat(name_bytes);
+        let candidate = MessageCandidate { lat: 50.0, lon: 8.0, p: None, similarity: 0.5, reference };
         FixMessage {
             v: VERSION,
             id: "frame".to_owned(),
@@ -283,6 +358,7 @@ mod tests {
             seq: None,
             cam: None,
             stage: Stage::Retrieved,
+            revises: None,
             captured_at: None,
             published_at: None,
             clock: None,
@@ -295,9 +371,10 @@ mod tests {
             position_of: Some(PositionOf::Camera),
             candidates: vec![candidate.clone(); candidates],
             dissimilar: vec![candidate; candidates],
+            rerank: None,
             truncated: None,
             index: IndexPart { generation: None, digest: "00".to_owned(), verified: true },
-            models: ModelsPart { encoder: None },
+            models: ModelsPart { encoder: None, comparator: None },
             ms: StageMilliseconds::default(),
         }
     }

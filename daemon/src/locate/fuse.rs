@@ -32,8 +32,13 @@ impl Default for FuseOptions {
 /// candidate (1). The candidates around which most weight lies are the place; the position is their weighted mean. A
 /// second place elsewhere that weighs nearly as much makes the answer ambiguous.
 pub fn fuse(similar: &[Candidate], dissimilar: &[Candidate], options: &FuseOptions) -> Outcome {
-    let weighted: Vec<(&Candidate, f64)> =
-        similar.iter().zip(weights(similar, dissimilar, options.sharpness)).collect();
+    let weights = log_weights(similar, dissimilar, options.sharpness).into_iter().map(f64::exp);
+    fuse_weighted(similar.iter().zip(weights).collect(), options)
+}
+
+/// The answer that follows from candidates and their weights: see [`fuse`], which weighs by the retrieval alone. Weights
+/// are relative, as those of a reranking are ([`super::rerank::Ranking::p`]).
+pub fn fuse_weighted(weighted: Vec<(&Candidate, f64)>, options: &FuseOptions) -> Outcome {
     let (first, rest) = heaviest_mode(weighted, options.same_place_m);
     let (second, _) = heaviest_mode(rest, options.same_place_m);
     let position =
@@ -48,7 +53,8 @@ pub fn fuse(similar: &[Candidate], dissimilar: &[Candidate], options: &FuseOptio
 /// A candidate with its weight.
 type Weighted<'a> = (&'a Candidate, f64);
 
-fn weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
+/// Logarithm of each candidate's weight by the retrieval: 0 for the best one.
+pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
     let best = similar.iter().map(|candidate| f64::from(candidate.similarity)).fold(f64::NEG_INFINITY, f64::max);
     let far: f64 = dissimilar.iter().map(|candidate| f64::from(candidate.similarity)).sum();
     let zero = if dissimilar.is_empty() { best } else { far / dissimilar.len() as f64 };
@@ -57,7 +63,7 @@ fn weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> V
         .iter()
         .map(|candidate| {
             let below_best = best - f64::from(candidate.similarity);
-            if range > 0.0 { (-sharpness * below_best / range).exp() } else { 1.0 }
+            if range > 0.0 { -sharpness * below_best / range } else { 0.0 }
         })
         .collect()
 }
@@ -80,7 +86,8 @@ fn heaviest_mode(candidates: Vec<Weighted<'_>>, same_place_m: f64) -> (Vec<Weigh
     }
 }
 
-fn same_place(a: &Candidate, b: &Candidate, same_place_m: f64) -> bool {
+/// Whether two references show one place: their footprints, or `same_place_m` where there are none.
+pub(super) fn same_place(a: &Candidate, b: &Candidate, same_place_m: f64) -> bool {
     let reach = |candidate: &Candidate| candidate.extent_m.unwrap_or(same_place_m / 2.0);
     distance_m(a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg) <= reach(a) + reach(b)
 }

@@ -1,7 +1,8 @@
 //! Where was this frame taken?
 //!
 //! The data walks one way: [`Frame`] → decoded picture → embedding → similar and dissimilar [`Candidate`]s →
-//! [`Outcome`], all in one synchronous function, [`Pipeline::locate`]. Nothing here knows of a network, a broker or the
+//! [`Outcome`], all in one synchronous function, [`Pipeline::locate`]. Where a comparator looks at the candidates too,
+//! [`rerank`] chooses what it is asked, and [`reranked`] makes a second prediction of its answers. Nothing here knows of a network, a broker or the
 //! time of day: the daemon, `geolocate locate` and `geolocate evaluate` call the very same function, so what is measured
 //! is what ships.
 
@@ -12,15 +13,19 @@ mod fuse;
 mod geodesy;
 mod pipeline;
 mod prediction;
+pub mod rerank;
+mod reranking;
 
 pub(crate) use pipeline::same_space;
 
 pub use candidate::Candidate;
 pub use fix_message::{
-    FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, Stage, StageMilliseconds, View, timestamp,
+    FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
+    StageMilliseconds, View, timestamp,
 };
 pub use frame::{Frame, Hints, Prior};
-pub use fuse::{FuseOptions, fuse};
+pub use fuse::{FuseOptions, fuse, fuse_weighted};
 pub use geodesy::{distance_m, weighted_mean};
 pub use pipeline::{Pipeline, PipelineError, PipelineOptions};
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
+pub use reranking::{RerankEnd, Reranking, reranked};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use index_shards::{Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
+use index_shards::{Dissimilar, Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
 use quantized_models::{DecodeLimits, Encoder, SpaceId, View, decode};
 use thiserror::Error;
 
@@ -21,6 +21,9 @@ pub struct PipelineOptions {
     pub limits: DecodeLimits,
     /// How candidates become a position.
     pub fuse: FuseOptions,
+    /// How many of the most similar references are found for a reranking. Where that is more than the search asks for,
+    /// those beyond are [`Prediction::further`].
+    pub pool: usize,
 }
 
 /// Why a pipeline could not be put together.
@@ -131,6 +134,16 @@ impl Pipeline {
         self.position_of
     }
 
+    /// How candidates become a position.
+    pub fn fuse_options(&self) -> &FuseOptions {
+        &self.options.fuse
+    }
+
+    /// What a picture may be at most.
+    pub fn limits(&self) -> &DecodeLimits {
+        &self.options.limits
+    }
+
     /// Whether the digests of the shards were checked.
     pub fn verified(&self) -> bool {
         self.verified
@@ -143,7 +156,7 @@ impl Pipeline {
         let mut stages = StageTimes::default();
         let mut prediction = match self.embed(&frame.encoded, &mut stages) {
             Ok(embedding) => self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), stages),
-            Err(error) => failed(error, stages),
+            Err(error) => Prediction::failed(error, stages),
         };
         prediction.stages.total_ms = Some(milliseconds_since(start));
         prediction
@@ -170,10 +183,11 @@ impl Pipeline {
 
     fn retrieve_and_fuse(&self, embedding: &[f32], prior: Option<&Prior>, mut stages: StageTimes) -> Prediction {
         let start = Instant::now();
-        let (similar, dissimilar) = match self.retrieve(embedding, prior) {
+        let (mut similar, dissimilar) = match self.retrieve(embedding, prior) {
             Ok(ends) => ends,
-            Err(error) => return failed(error, stages),
+            Err(error) => return Prediction::failed(error, stages),
         };
+        let further = similar.split_off(self.options.search.k.min(similar.len()));
         stages.search_ms = Some(milliseconds_since(start));
         let start = Instant::now();
         let outcome = if similar.is_empty() {
@@ -182,7 +196,7 @@ impl Pipeline {
             fuse(&similar, &dissimilar, &self.options.fuse)
         };
         stages.fuse_ms = Some(milliseconds_since(start));
-        Prediction { outcome, similar, dissimilar, stages }
+        Prediction { outcome, similar, further, dissimilar, reranking: None, stages }
     }
 
     fn retrieve(
@@ -192,16 +206,28 @@ impl Pipeline {
     ) -> Result<(Vec<Candidate>, Vec<Candidate>), FrameError> {
         let usual = &self.options.search;
         let window = prior.copied().map(Window::from).or(usual.filter.window);
-        let options = SearchOptions { filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
+        let k = usual.k.max(self.options.pool);
+        let options = SearchOptions { k, filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
         let retrieval =
             self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
-        let hits = [retrieval.similar.as_slice(), &retrieval.dissimilar].concat();
+        let far = far_end(retrieval.dissimilar, usual);
+        let hits = [retrieval.similar.as_slice(), &far].concat();
         let references = self.shards.references(&hits).map_err(|error| FrameError::Search(error.to_string()))?;
         let mut similar: Vec<Candidate> =
             hits.iter().zip(references).map(|(hit, reference)| candidate(hit, reference)).collect();
         let dissimilar = similar.split_off(retrieval.similar.len().min(similar.len()));
         Ok((similar, dissimilar))
     }
+}
+
+/// The dissimilar end as it is without a pool: only the similar one is looked at further down. References drawn at random
+/// come sorted, so every n-th of them stands for all.
+fn far_end(dissimilar: Vec<Hit>, usual: &SearchOptions) -> Vec<Hit> {
+    let step = match usual.dissimilar {
+        Dissimilar::Random { .. } => dissimilar.len().div_ceil(usual.k.max(1)).max(1),
+        _ => 1,
+    };
+    dissimilar.into_iter().step_by(step).take(usual.k).collect()
 }
 
 fn candidate(hit: &Hit, reference: Reference) -> Candidate {
@@ -214,10 +240,6 @@ fn candidate(hit: &Hit, reference: Reference) -> Candidate {
         row: hit.row,
         extent_m: reference.place.footprint.as_ref().map(extent_m),
     }
-}
-
-fn failed(error: FrameError, stages: StageTimes) -> Prediction {
-    Prediction { outcome: Outcome::Error(error), similar: Vec::new(), dissimilar: Vec::new(), stages }
 }
 
 /// 0.3 of the shorter side of a footprint in metres.

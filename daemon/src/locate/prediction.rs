@@ -4,7 +4,7 @@ use std::fmt;
 
 use quantized_models::DecodeError;
 
-use super::Candidate;
+use super::{Candidate, Reranking};
 
 /// Position that the pipeline stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ impl NoFixReason {
 }
 
 /// Why a frame could not be worked on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum FrameError {
     /// The picture was refused.
     Decode(DecodeError),
@@ -56,7 +56,7 @@ impl fmt::Display for FrameError {
 }
 
 /// The answer for one frame.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// A position.
     Fix(Fix),
@@ -77,21 +77,41 @@ pub struct StageTimes {
     pub embed_ms: Option<f64>,
     /// From the embedding to the most similar and most dissimilar references.
     pub search_ms: Option<f64>,
+    /// From the retrieved candidates to their new order.
+    pub rerank_ms: Option<f64>,
     /// From candidates to a fix.
     pub fuse_ms: Option<f64>,
-    /// The whole call.
+    /// All of them together.
     pub total_ms: Option<f64>,
 }
 
 /// All that the pipeline found for one frame.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prediction {
     /// The answer.
     pub outcome: Outcome,
-    /// The most similar references, most similar first.
+    /// The most similar references, most similar first; after reranking, the best one first.
     pub similar: Vec<Candidate>,
+    /// Those that follow, for a reranking that looks further down; they have no part in the answer of retrieval.
+    pub further: Vec<Candidate>,
     /// The most dissimilar references, most dissimilar first.
     pub dissimilar: Vec<Candidate>,
+    /// What a comparator said, or why it said nothing; absent where none was to be asked.
+    pub reranking: Option<Reranking>,
     /// How long each stage took.
     pub stages: StageTimes,
+}
+
+impl Prediction {
+    /// The answer for a frame that could not be worked on.
+    pub fn failed(error: FrameError, stages: StageTimes) -> Self {
+        Self {
+            outcome: Outcome::Error(error),
+            similar: Vec::new(),
+            further: Vec::new(),
+            dissimilar: Vec::new(),
+            reranking: None,
+            stages,
+        }
+    }
 }

@@ -48,6 +48,14 @@ counters! {
     source_failures,
     /// Times that a command ended and was started again.
     source_restarts,
+    /// Frames that the comparator was asked about, whatever came of it.
+    frames_reranked,
+    /// Of those, frames whose best candidate is another one than before.
+    reranks_changed,
+    /// Frames that were not reranked because the comparator was at work, warming up or off.
+    reranks_skipped,
+    /// Frames that the comparator came back from when their retrieved answer had been published in its stead.
+    reranks_late,
     /// Metadata fields or messages that were refused.
     metadata_refused,
     /// Messages on topics or of forms that mean nothing here.
@@ -56,6 +64,8 @@ counters! {
     commands_answered,
     /// Commands ignored because they were retained by the broker.
     commands_retained,
+    /// Second answers for a frame.
+    fixes_revised,
     /// Fixes acknowledged by the broker.
     fixes_delivered,
     /// Of those, fixes that nobody was subscribed to.

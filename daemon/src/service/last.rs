@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
+
 /// Number of the daemon's start, and of the answer since then.
 pub(super) type At = (u64, u64);
 
@@ -12,6 +14,19 @@ pub(super) struct LastAnswers {
     answers: HashMap<String, Answer>,
     /// The newest answers of earlier starts: the broker may have had them.
     known: HashMap<String, At>,
+}
+
+/// Names of frames in an answer.
+#[derive(Debug, Default, Deserialize)]
+struct Names {
+    id: Option<String>,
+    revises: Option<String>,
+}
+
+impl Names {
+    fn read(payload: &[u8]) -> Self {
+        serde_json::from_slice(payload).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -35,10 +50,17 @@ impl LastAnswers {
         Self { cameras, answers: HashMap::new(), known }
     }
 
-    /// Takes an answer in if none newer is known for the camera.
+    /// Takes an answer in if none newer is known for the camera. One that revises the answer for an earlier frame than the
+    /// newest is older than that, whatever its number.
     pub(super) fn offer(&mut self, camera: &str, at: At, payload: &[u8]) {
         let newer = |known: &At| *known > at;
-        if self.answers.get(camera).is_some_and(|known| known.at >= at) || self.known.get(camera).is_some_and(newer) {
+        let known = self.answers.get(camera);
+        if known.is_some_and(|known| known.at >= at) || self.known.get(camera).is_some_and(newer) {
+            return;
+        }
+        if let (Some(revised), Some(known)) = (Names::read(payload).revises, known)
+            && Names::read(&known.payload).id.as_ref() != Some(&revised)
+        {
             return;
         }
         self.known.remove(camera);
@@ -110,6 +132,22 @@ mod tests {
         assert!(last.all_acknowledged());
         last.connection_lost();
         assert_eq!(last.send_next().map(|sent| sent.1), Some((1, 2)));
+    }
+
+    #[test]
+    fn a_revision_replaces_the_answer_that_it_revises_and_not_one_for_a_later_frame() {
+        let mut last = LastAnswers::new(4, HashMap::new());
+        let (first, second) = (br#"{"id":"f1"}"#, br#"{"id":"f2"}"#);
+        let revision = br#"{"id":"f1","revises":"f1"}"#;
+        last.offer("a", (1, 1), first);
+        last.offer("a", (1, 2), revision);
+        assert_eq!(last.send_next(), Some(("a".to_owned(), (1, 2), revision.to_vec())));
+        last.offer("a", (1, 3), second);
+        last.offer("a", (1, 4), revision);
+        assert_eq!(last.send_next(), Some(("a".to_owned(), (1, 3), second.to_vec())));
+        let mut last = LastAnswers::new(4, HashMap::from([("a".to_owned(), (1, 2))]));
+        last.offer("a", (1, 2), revision);
+        assert_eq!(last.send_next().map(|sent| sent.1), Some((1, 2)), "the newest that is known from an earlier start");
     }
 
     #[test]

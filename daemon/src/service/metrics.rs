@@ -36,7 +36,7 @@ use crate::locate::{FixMessage, MessageStatus, StageMilliseconds};
 /// Upper bounds of the buckets, seconds: from a search in a small shard to an encoder on a slow CPU.
 const BUCKETS_S: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// The stages, in the order of their histograms.
-const STAGES: [&str; 6] = ["wait", "decode", "embed", "search", "fuse", "total"];
+const STAGES: [&str; 7] = ["wait", "decode", "embed", "search", "rerank", "fuse", "total"];
 /// The statuses of fixes, in the order of their counters.
 const STATUSES: [&str; 4] = ["fix", "ambiguous", "no_fix", "error"];
 /// What scrapers are told that the text is.
@@ -60,11 +60,26 @@ impl Default for Measured {
 impl Measured {
     /// Takes in an answer.
     pub(super) fn note(&self, message: &FixMessage) {
-        let StageMilliseconds { wait, decode, embed, search, fuse, total } = message.ms;
-        for (histogram, ms) in self.stages.iter().zip([wait, decode, embed, search, fuse, total]) {
+        let StageMilliseconds { wait, decode, embed, search, rerank, fuse, total } = message.ms;
+        // What a revision says of the first stage was taken in with the answer that it revises.
+        let is_revision = message.revises.is_some();
+        let of_first = |ms: Option<f64>| ms.filter(|_| !is_revision);
+        let ms = [
+            of_first(wait),
+            of_first(decode),
+            of_first(embed),
+            of_first(search),
+            rerank,
+            of_first(fuse),
+            of_first(total),
+        ];
+        for (histogram, ms) in self.stages.iter().zip(ms) {
             if let Some(ms) = ms {
                 histogram.observe(ms / 1e3);
             }
+        }
+        if is_revision {
+            return;
         }
         let status = match message.status {
             MessageStatus::Fix => 0,

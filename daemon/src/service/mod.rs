@@ -1,9 +1,11 @@
 //! Has everyone who must know been told?
 //!
-//! Frames come in by MQTT and from the sources of the settings, and wait in the [`Inbox`], the newest per camera. One thread takes them through the pipeline
-//! and appends each answer to the outbox, whose own thread brings it to the disk. One task owns the connection to the
+//! Frames come in by MQTT and from the sources of the settings, and wait in the [`Inbox`], the newest per camera. One
+//! thread takes them through the pipeline and appends each answer to the outbox, whose own thread brings it to the disk.
+//! Another one asks a comparator about the newest, where there is one. One task owns the connection to the
 //! broker; it empties the outbox by PUBACK alone.
 
+mod answers;
 mod backoff;
 mod boot;
 mod clock;
@@ -14,13 +16,16 @@ mod health;
 mod inbox;
 mod last;
 mod link;
+mod marker;
 mod memory;
 mod metadata;
-mod mqtt;
 mod metrics;
+mod mqtt;
 mod outbox;
 mod publish;
+mod rerank_settings;
 mod run;
+mod second_stage;
 mod session;
 mod settings;
 mod sources;
@@ -30,11 +35,13 @@ mod worker;
 
 pub use counters::{Counter, Counters, CountersNow};
 pub use inbox::{Arrived, Inbox, InboxLimits, Taken};
+pub use marker::MARKER_FILE;
 pub use metadata::FrameMetadata;
 pub use mqtt::TlsFiles;
 pub use outbox::{
     ArchiveError, ArchivedMessage, MessageFate, OutboxArchive, OutboxLimits, Selection, SeqRange, clear as clear_outbox,
 };
+pub use rerank_settings::{PublishStages, RerankSettings};
 pub use run::{RunError, run};
 pub use settings::{
     ActivateWhen, After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, GenerationSettings,

@@ -13,12 +13,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{interval, sleep, timeout};
 use tracing::{error, info, warn};
 
+use super::answers::Answers;
 use super::boot::next_boot;
 use super::generations::{GenerationsView, Keeper, KeeperParts, Live, Orders, Questions, Updater};
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
 use super::outbox::{Outbox, OutboxFolder};
 use super::publish::{Nmea, NmeaServer};
+use super::second_stage::{SecondStage, Surroundings};
 use super::sources::Sources;
 use super::worker::{Heartbeat, Worker};
 use super::{Counters, Inbox, Settings, SettingsError, Topics, metrics};
@@ -144,16 +146,15 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<oneshot::Re
 
 /// Answers frames and delivers the answers, until the daemon is told to stop.
 async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunError> {
+    let (outbox, counters) = (Arc::clone(&shared.outbox), Arc::clone(&shared.counters));
+    let answers = Answers::new(outbox, counters, shared.boot, shared.index_created_at_ms);
+    let answers = Arc::new(answers.told_to(shared.nmea.clone(), Arc::clone(&shared.measured)));
     let worker = Worker {
         live: Arc::clone(&shared.live),
         inbox: Arc::clone(&shared.inbox),
-        outbox: Arc::clone(&shared.outbox),
-        counters: Arc::clone(&shared.counters),
-        nmea: shared.nmea.clone(),
+        second_stage: start_second_stage(shared, &answers)?,
+        answers,
         heartbeat: Arc::clone(heartbeat),
-        measured: Arc::clone(&shared.measured),
-        boot: shared.boot,
-        index_created_at_ms: shared.index_created_at_ms,
     };
     let mut worker_done = spawn("pipeline", move || worker.run())?;
     let (phase, phases) = watch::channel(Phase::Running);
@@ -177,6 +178,23 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
     sources.stop().await;
     stop(shared, &phase, worker_done, link).await;
     Ok(())
+}
+
+/// Starts the thread that asks the comparator, where the settings name one. What is wrong with it costs no fix: `status`
+/// says it.
+fn start_second_stage(shared: &Shared, answers: &Arc<Answers>) -> Result<Option<Arc<SecondStage>>, RunError> {
+    let Some(settings) = shared.settings.rerank.clone() else { return Ok(None) };
+    let around = Surroundings {
+        answers: Arc::clone(answers),
+        counters: Arc::clone(&shared.counters),
+        health: Arc::clone(&shared.health),
+        state_dir: shared.settings.state_dir.clone(),
+    };
+    let second_stage = Arc::new(SecondStage::new(settings, around));
+    let (stage, live, load) = (Arc::clone(&second_stage), Arc::clone(&shared.live), shared.settings.load.clone());
+    // Nobody waits for its end: what it does after the stage was closed is of no consequence.
+    drop(spawn("comparator", move || stage.run(&load, &live))?);
+    Ok(Some(second_stage))
 }
 
 /// No more frames, the answer in work is finished, and what waits is delivered if the broker takes it in time.

@@ -4,10 +4,10 @@ use index_shards::PositionOf;
 use quantized_models::WeightsAt;
 use serde::Serialize;
 
-use super::Settings;
 use super::counters::CountersNow;
 use super::generations::View;
 use super::outbox::OutboxStats;
+use super::{PublishStages, Settings};
 use crate::locate::Pipeline;
 
 /// State of the device, retained.
@@ -57,6 +57,8 @@ pub(super) struct Info {
     boot: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     encoder: Option<EncoderInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparator: Option<ComparatorInfo>,
     /// Absent before the first generation is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<IndexInfo>,
@@ -74,6 +76,17 @@ struct EncoderInfo {
     providers: Vec<&'static str>,
     threads: usize,
     weights: WeightsAt,
+}
+
+/// What the settings ask of the comparator; what runs it is known when it is loaded, which nobody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ComparatorInfo {
+    name: String,
+    strategy: &'static str,
+    max_comparisons: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_ms: Option<u64>,
+    publish: PublishStages,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,6 +127,13 @@ impl Info {
                 providers: encoder.runtime().providers.clone(),
                 threads: encoder.runtime().threads,
                 weights: encoder.runtime().weights,
+            }),
+            comparator: settings.rerank.as_ref().map(|rerank| ComparatorInfo {
+                name: rerank.name(),
+                strategy: rerank.options.strategy.as_str(),
+                max_comparisons: rerank.options.max_comparisons,
+                budget_ms: rerank.options.budget_ms,
+                publish: rerank.publish,
             }),
             index: pipeline.map(IndexInfo::from),
             generations,

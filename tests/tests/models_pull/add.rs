@@ -102,3 +102,31 @@ fn a_ready_model_is_pulled_whole_and_refused_when_its_manifest_does_not_fit() {
     let info = Run::of(&mut hub.command(["info", "vision"]), 0).stdout;
     assert!(info.contains("ready") && info.contains(COMMIT), "{info}");
 }
+
+/// The narrow comparator with random weights that both runtimes run.
+#[test]
+fn a_comparator_is_added_described_verified_and_measured() {
+    let hub = Hub::new(10);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../quantized-models/tests/fixtures/narrow-comparator");
+    let path = fixtures.join("narrow-smolvlm-fp32-plain").display().to_string();
+    let added = Run::of(&mut hub.command(["add", &path, "--json", "-"]), 0).json();
+    let name = added["name"].as_str().unwrap().to_owned();
+    assert_eq!((name.as_str(), added.get("space")), ("narrow-smolvlm-fp32-plain", None));
+    let good = Run::of(&mut hub.command(["verify", &name]), 0);
+    assert!(good.stdout.contains("golden margins reproduced by "), "{}", good.stdout);
+    let info = Run::of(&mut hub.command(["info", &name, "--json", "-"]), 0).json();
+    assert_eq!((&info["model"]["kind"], &info["model"]["tokens"]), (&json!("comparator"), &json!([4, 32])));
+    assert_eq!(info["model"]["questions"], json!(["pair", "yes_no", "score", "list"]));
+    let list = Run::of(&mut hub.command(["list", "--json", "-"]), 0).json();
+    let listed = list["models"].as_array().unwrap().iter().find(|model| model["name"] == name.as_str()).unwrap();
+    assert_eq!((&listed["state"], &listed["kind"]), (&json!("ready"), &json!("comparator")));
+    let mut bench = hub.command(["bench", &name, "--runtime", "tract", "--rounds", "2", "--json", "-"]);
+    let measured = Run::of(&mut bench, 0).json();
+    let row = &measured["comparators"][0];
+    for step in ["see_cpu_ms", "prefix_cpu_ms", "first_cpu_ms", "pair_cpu_ms", "suffix_cpu_ms"] {
+        assert!(row[step]["p50"].as_f64().is_some_and(|ms| ms >= 0.0), "{step}: {row}");
+    }
+    flip(&hub.folder.path().join(&name).join("tokenizer.json"));
+    let damaged = Run::of(&mut hub.command(["verify", &name]), 3);
+    assert!(damaged.stderr.contains("tokenizer.json: expected sha256"), "{}", damaged.stderr);
+}

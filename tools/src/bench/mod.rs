@@ -6,6 +6,7 @@ pub mod process;
 pub mod queries;
 pub mod questions;
 pub mod random;
+pub mod rerank;
 pub mod rotation;
 pub mod routes;
 pub mod truth;

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
+use geolocated::locate::rerank::{RerankOptions, Strategy};
 use geolocated::locate::{Pipeline, PipelineOptions};
+use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
 use quantized_models::DecodeLimits;
@@ -14,7 +16,10 @@ use crate::baseline::Baseline;
 use crate::builtin;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
-use crate::evaluation::{BaselineFolders, Query, answer_all, judge_baseline, references};
+use crate::evaluation::{
+    Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
+};
+use crate::explain::Explainer;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
 use crate::metrics::{RANKS, Threshold, ranks_for_labels};
 use crate::npy::NpyReader;
@@ -22,6 +27,7 @@ use crate::output::{JsonTarget, say};
 use crate::poses::PoseTable;
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
+use crate::rerank_args::{RerankArgs, StrategyArg};
 use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::EndsArgs;
 use crate::split::{Split, roles, select};
@@ -38,9 +44,11 @@ const OUTSIDE: &str = "outside";
 /// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  geolocate evaluate --index reference.shard --encoder models/mobilenetv3-small-576 \
+    after_help = "Examples:\n  geolocate evaluate --index reference.shard --encoder models/mobilenetv3-small-576 \
     --images set/images --poses set/poses.csv --split set/split.csv --role query,outside --baseline colour,pixel,random \
-    --require 'recall.1.25>=0.85' --json report.json"
+    --require 'recall.1.25>=0.85' --json report.json\n  \
+    geolocate evaluate --index reference.shard --encoder models/siglip-b16-224 --comparator models/smolvlm-256m \
+    --rerank adaptive,pointwise_yes_no --images set/images --poses set/poses.csv --explain a.jpg --html pages"
 )]
 pub struct EvaluateArgs {
     #[command(flatten)]
@@ -65,9 +73,19 @@ pub struct EvaluateArgs {
     /// Run rows of these roles [default: query,outside where roles are known, else all rows as queries]
     #[arg(long, value_name = "ROLE[,ROLE...]", value_delimiter = ',')]
     role: Vec<String>,
-    /// Rerank the candidates
-    #[arg(long, default_value = "off")]
-    rerank: Rerank,
+    #[command(flatten)]
+    second: RerankArgs,
+    /// Rerank the candidates: off, or one or several of adaptive, knockout, round_robin, bubble, listwise,
+    /// pointwise_yes_no, pointwise_score. The figures are those of the first; all are held against retrieval alone
+    /// [default: adaptive with --comparator, else off]
+    #[arg(long, value_name = "STRATEGY[,...]", value_delimiter = ',', requires_ifs = NEED_COMPARATOR)]
+    rerank: Vec<StrategyArg>,
+    /// Write a page about this frame: the candidates, every comparison with its margin, the order that follows
+    #[arg(long, value_name = "FRAME[,...]", value_delimiter = ',', requires = "comparator")]
+    explain: Vec<String>,
+    /// Folder for pages
+    #[arg(long, value_name = "DIR", default_value = ".", requires = "explain")]
+    html: PathBuf,
     #[command(flatten)]
     ends: EndsArgs,
     /// Also report what is trivial over the same references and queries
@@ -93,21 +111,23 @@ pub struct EvaluateArgs {
     json: Option<JsonTarget>,
 }
 
-/// Ways to rerank candidates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Rerank {
-    /// The order of retrieval stands
-    Off,
-}
+/// Strategies that ask a comparator.
+const NEED_COMPARATOR: [(&str, &str); 7] = [
+    ("adaptive", "comparator"),
+    ("knockout", "comparator"),
+    ("round_robin", "comparator"),
+    ("bubble", "comparator"),
+    ("listwise", "comparator"),
+    ("pointwise_yes_no", "comparator"),
+    ("pointwise_score", "comparator"),
+];
 
 /// Runs the verb.
 ///
 /// # Errors
 /// An input cannot be used, there is no query, a requirement names no figure, or the report cannot be written.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
-    // It has one value so far, which is what the pipeline does.
-    let Rerank::Off = args.rerank;
+    let strategies = strategies(args)?;
     let limits = DecodeLimits::default();
     let table = load_truth(args, &limits)?;
     let split = load_split(args.split.as_deref())?;
@@ -123,10 +143,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         read_vectors(&mut reader, &table, &mut queries)?;
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
-    let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
+    let pool = if strategies.is_empty() { 0 } else { args.second.pool() };
+    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
     let pipeline = open(args, options)?;
-    let answers = answer_all(&pipeline, queries.clone(), args.images.as_deref(), &limits, args.threads);
+    let reranker = open_reranker(args, &strategies, &pipeline)?;
+    let answers = answer(args, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
     let evaluated = Evaluated {
+        comparator: reranker.as_ref().map(|reranker| reranker.comparator().name().to_owned()),
         space: pipeline.shards().space().to_owned(),
         digest: pipeline.shards().digest(),
         encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()),
@@ -138,6 +161,66 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         json.write(&report)?;
     }
     check_requirements(&args.require, &report)
+}
+
+/// What the comparator is told, once for each strategy; none where nothing is reranked.
+fn strategies(args: &EvaluateArgs) -> anyhow::Result<Vec<RerankOptions>> {
+    let usual = args.second.comparator.as_ref().map(|_| StrategyArg(Strategy::default()));
+    let asked = if args.rerank.is_empty() { usual.into_iter().collect() } else { args.rerank.clone() };
+    let is_off = |StrategyArg(strategy): &StrategyArg| *strategy == Strategy::Off;
+    if asked.iter().all(is_off) {
+        return Ok(Vec::new());
+    }
+    if asked.iter().any(is_off) {
+        bail!("--rerank: expected off alone; retrieval without reranking is reported beside every strategy");
+    }
+    let options: Vec<RerankOptions> =
+        asked.iter().map(|StrategyArg(strategy)| args.second.options(*strategy)).collect::<Result<_, _>>()?;
+    if args.threads > 1 && options.iter().any(|options| options.budget_ms.is_some()) {
+        bail!("--budget-ms: expected --threads 1, since ending one query's comparisons ends those of all");
+    }
+    if args.images.is_none() {
+        bail!("--comparator: expected --images, which it looks at");
+    }
+    Ok(options)
+}
+
+/// The comparator, with room for as many queries at the same time as are asked for.
+fn open_reranker(
+    args: &EvaluateArgs,
+    strategies: &[RerankOptions],
+    pipeline: &Pipeline,
+) -> anyhow::Result<Option<Reranker>> {
+    let words: Vec<Strategy> = strategies.iter().map(|options| options.strategy).collect();
+    if words.is_empty() {
+        return Ok(None);
+    }
+    args.second.open(&args.runtime, args.threads, &words, pipeline.shards())
+}
+
+/// Runs all queries, and writes the pages that are asked for.
+fn answer(
+    args: &EvaluateArgs,
+    (pipeline, reranker): (&Pipeline, Option<&Reranker>),
+    strategies: &[RerankOptions],
+    queries: &[Query<'_>],
+) -> anyhow::Result<Vec<Answered>> {
+    let explainer = Explainer::new(pipeline, &args.explain, &args.html);
+    if let Some(unknown) = explainer.unknown(queries) {
+        bail!("--explain {unknown}: no query of this name");
+    }
+    let show =
+        |query: &Query<'_>, frame: &_, retrieved: &_, reranked: &_| explainer.show(query, frame, retrieved, reranked);
+    let stages = Stages {
+        pipeline,
+        second: reranker.map(|reranker| SecondStage { reranker, options: strategies.to_vec() }),
+        on_reranked: Some(&show),
+        images: args.images.as_deref(),
+        limits: pipeline.limits(),
+    };
+    let answers = answer_all(&stages, queries.to_vec(), args.threads);
+    explainer.finish()?;
+    Ok(answers)
 }
 
 /// The pipeline, with room for as many queries at the same time as are asked for.

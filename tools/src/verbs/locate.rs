@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
+use geolocated::locate::rerank::{RerankOptions, Strategy};
 use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
+use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, ExifTags};
@@ -14,13 +16,15 @@ use crate::cli::Status;
 use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
 use crate::pictures::{self, PictureError};
+use crate::rerank_args::{RerankArgs, StrategyArg};
 use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::{EndsArgs, FilterArgs};
 
 /// Says where pictures were taken: one fix object in JSON per picture, on one line, in the order given.
 ///
 /// A picture that cannot be worked on gets an object with status "error" and a line on standard error; the others go
-/// on, and the exit status is 1. A position in the EXIF tags is not looked at; time and heading are passed on.
+/// on, and the exit status is 1. A position in the EXIF tags is not looked at; time and heading are passed on. With a
+/// comparator the object is the reranked one, and its "rerank" says what became of that.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  geolocate locate --index reference.shard --encoder models/mobilenetv3-small-576 \
                         photo.jpg --near 50.1,8.6,2000")]
@@ -32,6 +36,12 @@ pub struct LocateArgs {
     encoder: PathBuf,
     #[command(flatten)]
     runtime: RuntimeArgs,
+    #[command(flatten)]
+    second: RerankArgs,
+    /// How candidates are reranked: adaptive, knockout, round_robin, bubble, listwise, pointwise_yes_no,
+    /// pointwise_score, or off
+    #[arg(long, value_name = "STRATEGY", default_value = "adaptive", requires = "comparator")]
+    rerank: StrategyArg,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -51,7 +61,10 @@ pub struct LocateArgs {
 pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let limits = DecodeLimits::default();
     let search = args.ends.apply(SearchOptions { filter: args.filter.filter(), ..SearchOptions::default() });
-    let options = PipelineOptions { search, limits, ..PipelineOptions::default() };
+    let StrategyArg(strategy) = args.rerank;
+    let second = args.second.options(strategy)?;
+    let pool = if strategy == Strategy::Off { 0 } else { args.second.pool() };
+    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
     let load = args.runtime.options(1);
     let model = builtin::resolve(&args.encoder)?;
     let encoder = EncoderChoice { model: &model, options: &load };
@@ -59,13 +72,18 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let pipeline =
         assemble(Some(encoder), &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?;
     drop(bar);
+    let reranker = match strategy {
+        Strategy::Off => None,
+        _ => args.second.open(&args.runtime, 1, &[strategy], pipeline.shards())?,
+    };
+    let locator = Locator { pipeline: &pipeline, second: reranker.as_ref().map(|reranker| (reranker, &second)) };
     args.filter.note_unknown_sources(pipeline.shards())?;
     let mut lines = args.json.lines()?;
     let mut status = Status::Done;
     for image in &args.images {
         let message = match pictures::read(image, limits.max_bytes) {
-            Ok(encoded) => locate(&pipeline, image, encoded),
-            Err(error) => unreadable(&pipeline, image, &error),
+            Ok(encoded) => locator.locate(image, encoded),
+            Err(error) => locator.unreadable(image, &error),
         };
         if message.status == MessageStatus::Error {
             eprintln!("geolocate: {}: {}", image.display(), message.reason.as_deref().unwrap_or_default());
@@ -76,22 +94,41 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     Ok(status)
 }
 
-fn locate(pipeline: &Pipeline, image: &Path, encoded: Vec<u8>) -> FixMessage {
-    let tags = ExifTags::read(&encoded);
-    let frame = Frame {
-        id: image.display().to_string(),
-        camera: String::new(),
-        captured_at_ms: tags.captured_at_ms,
-        hints: Hints { heading_deg: tags.heading_deg, ..Hints::default() },
-        prior: None,
-        encoded,
-    };
-    let prediction = pipeline.locate(&frame);
-    FixMessage::new(pipeline, &frame.id, None, frame.captured_at_ms, &prediction)
+/// Both stages, of which the second may be missing.
+struct Locator<'a> {
+    pipeline: &'a Pipeline,
+    second: Option<(&'a Reranker, &'a RerankOptions)>,
 }
 
-/// What the pipeline says of an empty frame, with the reason why it is empty.
-fn unreadable(pipeline: &Pipeline, image: &Path, error: &PictureError) -> FixMessage {
-    let message = locate(pipeline, image, Vec::new());
-    FixMessage { reason: Some(format!("{}: {error}", error.reason())), ..message }
+impl Locator<'_> {
+    fn locate(&self, image: &Path, encoded: Vec<u8>) -> FixMessage {
+        let tags = ExifTags::read(&encoded);
+        let frame = Frame {
+            id: image.display().to_string(),
+            camera: String::new(),
+            captured_at_ms: tags.captured_at_ms,
+            hints: Hints { heading_deg: tags.heading_deg, ..Hints::default() },
+            prior: None,
+            encoded,
+        };
+        let retrieved = self.pipeline.locate(&frame);
+        let second = self.second.filter(|_| !retrieved.similar.is_empty());
+        let prediction = match second {
+            None => retrieved,
+            Some((reranker, options)) => {
+                let reranked = reranker.rerank(self.pipeline, &frame.encoded, &retrieved, options);
+                if let Some(failure) = &reranked.ranking.failure {
+                    eprintln!("geolocate: {}: not reranked: {failure}", image.display());
+                }
+                reranked.prediction
+            }
+        };
+        FixMessage::new(self.pipeline, &frame.id, None, frame.captured_at_ms, &prediction)
+    }
+
+    /// What the pipeline says of an empty frame, with the reason why it is empty.
+    fn unreadable(&self, image: &Path, error: &PictureError) -> FixMessage {
+        let message = self.locate(image, Vec::new());
+        FixMessage { reason: Some(format!("{}: {error}", error.reason())), ..message }
+    }
 }

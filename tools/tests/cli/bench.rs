@@ -116,3 +116,27 @@ fn queries_that_do_not_fit_are_refused_by_both_widths() {
     let run = bench("search", &["--index", &shard, "--query-vectors", &wide]).expect(1);
     assert!(run.stderr.contains("2 dimensions") && run.stderr.contains("found 3"), "{}", run.stderr);
 }
+
+#[test]
+fn schedules_are_simulated_and_drawn() {
+    let folder = TempDir::new().unwrap();
+    let plots = folder.path().join("plots");
+    let run = bench("rerank", &["--frames", "20", "--svg", plots.to_str().unwrap(), "--json", "-"]).expect(0);
+    let report = run.json();
+    let goals: Vec<f64> =
+        report["target"].as_array().unwrap().iter().map(|row| row["share"].as_f64().unwrap()).collect();
+    assert_eq!(goals, [0.25, 0.25, 0.25, 0.12, 0.12, 0.12]);
+    for row in report["target"].as_array().unwrap() {
+        let [full, adaptive] = ["round_robin", "adaptive"].map(|part| row[part]["ms"].as_f64().unwrap());
+        assert!(adaptive > 0.0 && adaptive <= full * row["share"].as_f64().unwrap(), "{row}");
+    }
+    assert_eq!(report["curves"].as_array().unwrap().len(), 16, "eight strategies, two numbers of candidates");
+    assert!(report["scheduling"]["p50_ms"].as_f64().unwrap() > 0.0);
+    let drawn: Vec<_> = fs::read_dir(&plots).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(drawn.len(), 4);
+    for path in drawn {
+        let svg = fs::read_to_string(&path).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.contains(">adaptive<") && svg.contains(">retrieval alone<"), "{svg}");
+    }
+    bench("rerank", &["--retrieval-skill", "2"]).expect(2);
+}

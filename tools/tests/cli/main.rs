@@ -18,6 +18,7 @@ mod integrity;
 mod locate;
 mod partition;
 mod pictures;
+mod rerank;
 mod resuming;
 mod search;
 mod world;

@@ -36,7 +36,12 @@ impl Opener {
         }
         let search = settings.search.clone();
         Self {
-            options: PipelineOptions { search, limits: settings.decode, fuse: settings.fuse },
+            options: PipelineOptions {
+                search,
+                limits: settings.decode,
+                fuse: settings.fuse,
+                pool: settings.rerank.as_ref().map_or(0, |rerank| rerank.candidates),
+            },
             prefault: settings.prefault,
             model: settings.encoder.clone(),
             load: settings.load.clone(),

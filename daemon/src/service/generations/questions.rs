@@ -11,12 +11,13 @@ use super::Live;
 use super::orders::{Answer, Lane, Next, Order, Orders};
 use crate::download::free_bytes;
 use crate::locate::{FixMessage, Frame, Hints};
+use crate::service::answers::shorten;
 use crate::service::clock::{Clock, TIMESYNC, now_ms};
 use crate::service::commands::Refusal;
 use crate::service::health::Health;
 use crate::service::memory;
 use crate::service::outbox::{DiskState, Outbox};
-use crate::service::worker::{Heartbeat, shorten};
+use crate::service::worker::Heartbeat;
 
 /// How often is looked whether the daemon stops.
 const PATIENCE: Duration = Duration::from_secs(3600);

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
 use serde::Deserialize;
 
+use super::super::PublishStages;
+use super::ActivateWhen;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
-use super::ActivateWhen;
 use crate::locate::FuseOptions;
+use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
+use crate::reranker::POOL;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,6 @@ pub(super) struct SettingsFile {
     #[serde(default)]
     pub(super) fuse: FuseOptions,
     #[serde(default)]
-    #[expect(dead_code, reason = "reranking can only be off; the section is read so that it may be written")]
     pub(super) rerank: RerankSection,
 }
 
@@ -146,6 +148,7 @@ pub(super) enum DissimilarWay {
 #[serde(deny_unknown_fields)]
 pub(super) struct ModelsSection {
     pub(super) encoder: Option<PathBuf>,
+    pub(super) comparator: Option<PathBuf>,
     pub(super) runtime: Option<RuntimeKind>,
     pub(super) onnxruntime: Option<PathBuf>,
     #[serde(default)]
@@ -250,15 +253,68 @@ fn default_update_max_bytes() -> u64 {
     64 << 30
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The keys of [`RerankOptions`] with those of the second stage. A strategy that is not said is the usual one where there
+/// is a comparator.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RerankSection {
-    pub(super) strategy: RerankStrategy,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) publish: PublishStages,
+    pub(super) candidates: usize,
+    pub(super) token_cache_bytes: u64,
+    pub(super) max_comparisons: usize,
+    pub(super) budget_ms: u64,
+    pub(super) seed: u64,
+    pub(super) top: usize,
+    pub(super) gate_nats: f64,
+    pub(super) probes: usize,
+    pub(super) probe_margin_nats: f64,
+    pub(super) second_order: SecondOrder,
+    pub(super) small_margin_nats: f64,
+    pub(super) doubt: f64,
+    pub(super) posterior: PosteriorOptions,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RerankStrategy {
-    #[default]
-    Off,
+impl Default for RerankSection {
+    fn default() -> Self {
+        let usual = RerankOptions::default();
+        Self {
+            strategy: None,
+            publish: PublishStages::default(),
+            candidates: POOL,
+            token_cache_bytes: 256 << 20,
+            max_comparisons: usual.max_comparisons,
+            budget_ms: usual.budget_ms.unwrap_or(1500),
+            seed: usual.seed,
+            top: usual.top,
+            gate_nats: usual.gate_nats.unwrap_or(f64::INFINITY),
+            probes: usual.probes,
+            probe_margin_nats: usual.probe_margin_nats,
+            second_order: usual.second_order,
+            small_margin_nats: usual.small_margin_nats,
+            doubt: usual.doubt,
+            posterior: usual.posterior,
+        }
+    }
+}
+
+impl RerankSection {
+    /// How candidates are reranked by `strategy`. A gate that nothing reaches is none.
+    pub(super) fn options(&self, strategy: Strategy) -> RerankOptions {
+        RerankOptions {
+            strategy,
+            max_comparisons: self.max_comparisons,
+            budget_ms: Some(self.budget_ms),
+            seed: self.seed,
+            top: self.top,
+            gate_nats: Some(self.gate_nats).filter(|gate| gate.is_finite()),
+            probes: self.probes,
+            probe_margin_nats: self.probe_margin_nats,
+            second_order: self.second_order,
+            small_margin_nats: self.small_margin_nats,
+            doubt: self.doubt,
+            posterior: self.posterior,
+            ..RerankOptions::default()
+        }
+    }
 }

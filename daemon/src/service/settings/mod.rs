@@ -22,7 +22,7 @@ pub use self::publish::{NmeaSettings, PublishSettings};
 pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, SourceInput, SourceSettings};
 pub use self::updates::{ActivateWhen, GenerationSettings, UpdateSettings};
 use self::validation::Validation;
-use super::{InboxLimits, OutboxLimits, TlsFiles};
+use super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
 use crate::locate::FuseOptions;
 
 /// Settings that make sense: every value was checked.
@@ -68,6 +68,8 @@ pub struct Settings {
     pub publish: PublishSettings,
     /// How candidates become a position.
     pub fuse: FuseOptions,
+    /// How a comparator looks at them; `None` without one.
+    pub rerank: Option<RerankSettings>,
 }
 
 /// How to reach the broker and what to say to it.
@@ -339,6 +341,53 @@ mod tests {
         assert!(load(&no_keys, dir.path(), &[]).unwrap_err().contains("index.keys: expected one key, or two"));
         let remote = text + "[metrics]\nlisten = \"0.0.0.0:9464\"\nallow_remote = true\n";
         assert!(load(&remote, dir.path(), &[]).unwrap().metrics.is_some());
+    }
+
+    #[test]
+    fn reranking_is_on_where_there_is_a_comparator_and_its_options_can_be_said() {
+        use crate::locate::rerank::{RerankOptions, Strategy};
+        use crate::service::PublishStages;
+        let dir = tempfile::tempdir().unwrap();
+        assert!(load(&least(dir.path()), dir.path(), &[]).unwrap().rerank.is_none());
+        let off = least(dir.path()) + "[rerank]\nstrategy = \"off\"\n";
+        assert!(load(&off, dir.path(), &[]).unwrap().rerank.is_none());
+        let with = least(dir.path()) + "comparator = \"vlm\"\n";
+        let usual = load(&with, dir.path(), &[]).unwrap().rerank.unwrap();
+        assert_eq!(usual.options, RerankOptions::default());
+        assert_eq!((usual.comparator, usual.candidates), (dir.path().join("vlm"), 64));
+        assert_eq!((usual.publish, usual.cache.folder), (PublishStages::Both, dir.path().join("state/tokens")));
+        let more = "[rerank]\nstrategy = \"knockout\"\nbudget_ms = 250\ngate_nats = inf\npublish = \"final\"\n\
+                    [rerank.posterior]\ntemperature = 2\n";
+        let variables = [("GEOLOCATED__RERANK__MAX_COMPARISONS", "3")];
+        let said = load(&(with.clone() + more), dir.path(), &variables).unwrap().rerank.unwrap();
+        let options = said.options;
+        assert_eq!((options.strategy, options.budget_ms, options.gate_nats), (Strategy::Knockout, Some(250), None));
+        assert_eq!((options.max_comparisons, options.posterior.temperature), (3, 2.0));
+        assert_eq!(said.publish, PublishStages::Final);
+        let off = with + "[rerank]\nstrategy = \"off\"\n";
+        assert!(load(&off, dir.path(), &[]).unwrap().rerank.is_none());
+    }
+
+    #[test]
+    fn what_reranking_cannot_be_is_named_with_line_expected_and_found() {
+        for (line, part) in [
+            ("strategy = \"best\"", "rerank.strategy: unknown variant `best`, expected one of `adaptive`, `knockout`"),
+            ("publish = \"all\"", "rerank.publish: unknown variant `all`, expected one of `both`, `final`"),
+            ("budget_ms = 600001", "rerank.budget_ms: expected a number within 0 and 600000, found 600001"),
+            ("top = 1", "rerank.top: expected a number within 2 and"),
+            ("probes = 3", "rerank.probes: expected a number within 0 and 2, found 3"),
+            ("doubt = 0.5", "rerank.doubt: expected a number within"),
+            ("gate_nats = nan", "rerank.gate_nats: expected a number within 0 and inf, found NaN"),
+            ("candidates = 1", "rerank.candidates: expected a number within 2 and 1024, found 1"),
+            ("posterior = { temperature = 0.0 }", "rerank.posterior.temperature: expected a number within"),
+            ("posterior = { heat = 1 }", "rerank.posterior.heat: unknown field `heat`, expected one of"),
+            ("colour = 1", "rerank.colour: unknown field `colour`, expected one of `strategy`, `publish`"),
+        ] {
+            let error = refusal(|text| format!("{text}comparator = \"vlm\"\n[rerank]\n{line}\n"));
+            assert!(error.contains(&format!("settings.toml:13: {part}")), "{error}");
+        }
+        let error = refusal(|text| text.to_owned() + "[rerank]\nstrategy = \"adaptive\"\n");
+        assert!(error.contains(":12: rerank.strategy: expected models.comparator beside it"), "{error}");
     }
 
     #[test]

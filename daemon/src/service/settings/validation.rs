@@ -7,13 +7,15 @@ use index_shards::{Dissimilar, PerPlace, SearchOptions};
 use quantized_models::{DecodeLimits, LoadOptions, PackedIn, Provider, ProviderKind, RuntimeKind};
 
 use super::super::topics::{valid_level, valid_prefix};
-use super::super::{InboxLimits, OutboxLimits, TlsFiles};
+use super::super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
 use super::document::Document;
 use super::file::{
-    DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, SettingsFile,
+    DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, RerankSection, SettingsFile,
 };
 use super::{Broker, BrokerAddress, Settings, SettingsError};
 use crate::locate::FuseOptions;
+use crate::locate::rerank::{PosteriorOptions, Strategy};
+use crate::reranker::TokenCacheOptions;
 
 /// Half of the way around the earth, metres: no two places are further apart.
 const MAX_DISTANCE_M: f64 = 20_037_508.0;
@@ -41,6 +43,7 @@ impl Validation<'_> {
             site: file.device.site,
             device: file.device.name,
             load: self.models(&file.models, &state_dir)?,
+            rerank: self.rerank(&file.rerank, &file.models, &state_dir)?,
             update: file.update.map(|update| self.update(&update, generations.is_some())).transpose()?,
             metrics: file.metrics.as_ref().map(|metrics| self.metrics(metrics)).transpose()?,
             encoder: self.encoder(file.models.encoder.as_deref(), generations.is_some())?,
@@ -154,6 +157,60 @@ impl Validation<'_> {
         self.within("fuse.sharpness", fuse.sharpness, 0.0, 1e6)?;
         self.within("fuse.ambiguous_share", fuse.ambiguous_share, 1e-6, 1.0)?;
         Ok(fuse)
+    }
+
+    /// Whether the comparator's folder is there is not looked at: what is wrong with it must not keep fixes from being
+    /// made. `check` does.
+    fn rerank(
+        &self,
+        rerank: &RerankSection,
+        models: &ModelsSection,
+        state_dir: &Path,
+    ) -> Result<Option<RerankSettings>, SettingsError> {
+        const MOST_NATS: f64 = 1e6;
+        self.within("rerank.max_comparisons", rerank.max_comparisons, 0, 100_000)?;
+        self.within("rerank.budget_ms", rerank.budget_ms, 0, 600_000)?;
+        self.within("rerank.top", rerank.top, 2, 1024)?;
+        self.within("rerank.candidates", rerank.candidates, 2, 1024)?;
+        self.within("rerank.token_cache_bytes", rerank.token_cache_bytes, 0, 1 << 40)?;
+        self.within("rerank.gate_nats", rerank.gate_nats, 0.0, f64::INFINITY)?;
+        self.within("rerank.probes", rerank.probes, 0, 2)?;
+        self.within("rerank.probe_margin_nats", rerank.probe_margin_nats, 0.0, MOST_NATS)?;
+        self.within("rerank.small_margin_nats", rerank.small_margin_nats, 0.0, MOST_NATS)?;
+        self.within("rerank.doubt", rerank.doubt, 1e-9, 0.499)?;
+        self.posterior(&rerank.posterior)?;
+        let strategy = match (rerank.strategy, &models.comparator) {
+            (None, Some(_)) => Strategy::default(),
+            (None | Some(Strategy::Off), _) => Strategy::Off,
+            (Some(strategy), Some(_)) => strategy,
+            (Some(_), None) => {
+                return Err(self.document.refuse("rerank.strategy", "expected models.comparator beside it".to_owned()));
+            }
+        };
+        let comparator = models.comparator.as_deref().filter(|_| strategy != Strategy::Off);
+        Ok(comparator.map(|comparator| RerankSettings {
+            comparator: self.path(comparator),
+            options: rerank.options(strategy),
+            publish: rerank.publish,
+            candidates: rerank.candidates,
+            cache: TokenCacheOptions { folder: state_dir.join("tokens"), max_bytes: rerank.token_cache_bytes },
+        }))
+    }
+
+    fn posterior(&self, posterior: &PosteriorOptions) -> Result<(), SettingsError> {
+        for (key, value, least) in [
+            ("prior_scale", posterior.prior_scale, 0.0),
+            ("prior_deviation_nats", posterior.prior_deviation_nats, 1e-6),
+            ("perception_noise_nats", posterior.perception_noise_nats, 0.0),
+            ("temperature", posterior.temperature, 1e-6),
+            ("margin_noise_nats", posterior.margin_noise_nats, 1e-6),
+            ("saturation_nats", posterior.saturation_nats, 1e-6),
+            ("bias_nats", posterior.bias_nats, -1e6),
+            ("bias_deviation_nats", posterior.bias_deviation_nats, 1e-6),
+        ] {
+            self.within(&format!("rerank.posterior.{key}"), value, least, 1e6)?;
+        }
+        Ok(())
     }
 
     fn broker(&self, mqtt: &MqttSection) -> Result<Broker, SettingsError> {

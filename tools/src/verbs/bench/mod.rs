@@ -1,9 +1,10 @@
-//! `geolocate bench`: how fast and how exact the search is, and vectors to measure others on.
+//! `geolocate bench`: how fast and how exact the search is, vectors to measure others on, and schedules of reranking.
 
 mod cold;
 mod make;
 mod measure;
 mod report;
+mod rerank;
 mod run_again;
 mod scaling;
 mod search;
@@ -15,10 +16,12 @@ use clap::{Args, Subcommand};
 use crate::cli::Status;
 use crate::output::JsonTarget;
 
-/// Measures the search: recall against exact search, time, memory, bytes; or writes vectors to measure others on.
+/// Measures the search: recall against exact search, time, memory, bytes; writes vectors to measure others on; or
+/// simulates reranking.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  geolocate bench search --rows 1000000 --json bench.json\n  \
-    geolocate bench search --scaling 10000,100000,1000000\n  geolocate bench vectors --rows 100000 --out vectors")]
+    geolocate bench search --scaling 10000,100000,1000000\n  geolocate bench vectors --rows 100000 --out vectors\n  \
+    geolocate bench rerank --svg docs/rerank")]
 pub struct BenchArgs {
     /// What to do
     #[command(subcommand)]
@@ -32,6 +35,7 @@ pub struct BenchArgs {
 enum BenchVerb {
     Search(Box<search::SearchBenchArgs>),
     Vectors(vectors::VectorsArgs),
+    Rerank(rerank::RerankBenchArgs),
 }
 
 /// Runs the verb.
@@ -42,5 +46,6 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Status> {
     match &args.what {
         BenchVerb::Search(search) => search::run(search, args.json.as_ref()),
         BenchVerb::Vectors(vectors) => vectors::run(vectors, args.json.as_ref()),
+        BenchVerb::Rerank(rerank) => rerank::run(rerank, args.json.as_ref()),
     }
 }

@@ -25,6 +25,8 @@ use crate::runtime_args::RuntimeArgs;
     geolocate build --images photos --encoder models/mobilenetv3-small-576 --out reference.shard\n  \
     geolocate build --images set/images --poses set/poses.csv --split set/split.csv --role reference \
     --encoder models/mobilenetv3-small-576 --out reference.shard\n  \
+    geolocate build --images photos --encoder models/mobilenetv3-small-576 --pictures tokens \
+    --comparator models/smolvlm-256m --out reference.shard\n  \
     geolocate build --vectors v.npy --poses v.csv --space my-model@1 --out reference.shard\n  \
     geolocate build --vectors v.npy --poses v.csv --space my-model@1 --partition 3/8 --out 'part-{i}.shard'\n  \
     geolocate build --images new --encoder models/mobilenetv3-small-576 --replaces reference.shard --out delta.shard\n  \
@@ -68,9 +70,13 @@ pub struct BuildArgs {
     /// What all rows come from, so that a search can ask for it [default: column "source" of the poses]
     #[arg(long, value_name = "NAME")]
     pub(super) source: Option<String>,
-    /// What is kept of the pictures in the shard: none or thumbnails [default: thumbnails with --encoder, none with --vectors]
-    #[arg(long, value_name = "WHAT", value_parser = pictures, requires_if("thumbnails", "images"))]
+    /// What is kept of the pictures in the shard [default: thumbnails with --encoder, none with --vectors]
+    #[arg(long, value_name = "WHAT", requires_ifs = [("thumbnails", "images"), ("tokens", "images"),
+        ("tokens", "comparator")])]
     pub(super) pictures: Option<Pictures>,
+    /// Model folder or manifest of the comparator whose vision tokens are kept with --pictures tokens
+    #[arg(long, value_name = "MODEL", requires = "pictures")]
+    pub(super) comparator: Option<PathBuf>,
     /// How codes are laid out: auto, flat, lists, or lists=NUMBER
     #[arg(long, value_name = "LAYOUT", default_value = "auto")]
     pub(super) layout: LayoutArg,
@@ -106,15 +112,8 @@ pub(super) enum Pictures {
     None,
     /// A small JPEG
     Thumbnails,
-}
-
-fn pictures(text: &str) -> Result<Pictures, String> {
-    if text == "tokens" {
-        return Err(
-            "tokens are made by a comparator, which this version does not run; expected none or thumbnails".into()
-        );
-    }
-    Pictures::from_str(text, false).map_err(|_| "expected none or thumbnails".to_owned())
+    /// What a comparator sees in the picture, and a small JPEG
+    Tokens,
 }
 
 impl BuildArgs {

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use quantized_models::{DecodeLimits, Encoder, RgbImage, View, decode, thumbnail};
 
-use super::args::{BuildArgs, Pictures};
+use super::args::BuildArgs;
 use super::input_row::InputRow;
 use super::inputs::Inputs;
+use super::kept::Kept;
 use super::rows::{Made, Rows};
 use crate::dataset::all_cores;
 use crate::npy::NpyReader;
@@ -19,7 +20,7 @@ use crate::poses::Refused;
 use crate::progress::Progress;
 use crate::unit_vector::normalise;
 
-/// How many pictures the size of all thumbnails is estimated from.
+/// How many pictures the size of all blobs is estimated from.
 const SAMPLE: usize = 8;
 
 /// Decodes and embeds the pictures of the rows that are to be done, on several threads; the rows keep their order.
@@ -28,19 +29,18 @@ const SAMPLE: usize = 8;
 /// The shard cannot be written; a row cannot be read; with `--strict`, a row is left out.
 pub(super) fn embed(
     args: &BuildArgs,
-    encoder: &Encoder,
+    (encoder, kept): (&Encoder, &Kept),
     limits: &DecodeLimits,
     to_do: impl Iterator<Item = io::Result<InputRow>>,
     rows: &mut Rows<'_>,
 ) -> anyhow::Result<()> {
     let folder = args.images.as_deref().context("expected --images")?;
     let progress = Progress::new("embedding", rows.to_do());
-    let small = Thumbnails { wanted: args.pictures() == Pictures::Thumbnails };
     let make = |row: &InputRow| {
         let image = picture(folder, limits, row)?;
         let embedding =
             encoder.embed(&image, View::Reference).map_err(|error| refuse(row, "not_embedded", error.to_string()))?;
-        Ok(Made { embedding: embedding.into_vec(), thumbnail: small.of(row, &image)? })
+        Ok(Made { embedding: embedding.into_vec(), blob: kept.of(row, &image)? })
     };
     let work = |row: io::Result<InputRow>| row.map(|row| (make(&row), row));
     ordered_map(to_do, threads(args), work, |result| {
@@ -57,14 +57,13 @@ pub(super) fn embed(
 /// a row cannot be read; with `--strict`, a row is left out.
 pub(super) fn copy(
     args: &BuildArgs,
-    mut reader: NpyReader,
+    (mut reader, kept): (NpyReader, &Kept),
     limits: &DecodeLimits,
     to_do: impl Iterator<Item = io::Result<InputRow>>,
     rows: &mut Rows<'_>,
 ) -> anyhow::Result<()> {
     let path = reader.path().to_owned();
     let progress = Progress::new("copying", rows.to_do());
-    let small = Thumbnails { wanted: args.pictures() == Pictures::Thumbnails };
     let mut at = 0;
     let vectors = to_do.map(|row| {
         let row = row?;
@@ -74,13 +73,13 @@ pub(super) fn copy(
     });
     let work = |read: anyhow::Result<(InputRow, Vec<f32>)>| {
         let (row, mut embedding) = read?;
-        let thumbnail = match small.beside_vector(args.images.as_deref(), limits, &row) {
-            Ok(thumbnail) => thumbnail,
+        let blob = match kept.beside_vector(args.images.as_deref(), limits, &row) {
+            Ok(blob) => blob,
             Err(refused) => return Ok((row, Err(refused), false)),
         };
         let scaled = normalise(&mut embedding)
             .with_context(|| format!("{}: row {}, which belongs to {}", path.display(), row.index, row.file))?;
-        anyhow::Ok((row, Ok(Made { embedding, thumbnail }), scaled))
+        anyhow::Ok((row, Ok(Made { embedding, blob }), scaled))
     };
     let mut all_scaled = 0_usize;
     ordered_map(vectors, threads(args), work, |result| {
@@ -112,19 +111,19 @@ pub(super) fn threads(args: &BuildArgs) -> usize {
     args.threads.unwrap_or_else(all_cores)
 }
 
-/// Says how much room thumbnails of all rows that are `to_do` will take, from the pictures of some of these rows.
+/// Says how much room the blobs of all rows that are `to_do` will take, from the thumbnails of some of these rows.
 pub(super) fn say_size(
     args: &BuildArgs,
+    kept: &Kept,
     limits: &DecodeLimits,
     to_do: usize,
     rows: impl Iterator<Item = io::Result<InputRow>>,
 ) {
-    let (Some(folder), Pictures::Thumbnails) = (args.images.as_deref(), args.pictures()) else { return };
+    let (Some(folder), Some((what, more_bytes))) = (args.images.as_deref(), kept.size()) else { return };
     let picked = rows.step_by(to_do.div_ceil(SAMPLE).max(1));
-    let small = Thumbnails { wanted: true };
     let bytes_of = |row: io::Result<InputRow>| {
         let row = row.ok()?;
-        small.of(&row, &picture(folder, limits, &row).ok()?).ok()?.map(|jpeg| jpeg.len())
+        thumbnail(&picture(folder, limits, &row).ok()?).ok().map(|jpeg| jpeg.len() + more_bytes)
     };
     let mut sizes = Vec::new();
     let never_fails = ordered_map(picked, threads(args), bytes_of, |bytes| {
@@ -137,46 +136,20 @@ pub(super) fn say_size(
             let mean = sizes.iter().sum::<usize>() as f64 / sizes.len() as f64;
             let (one, total) = (mean / 1e3, mean * to_do as f64 / 1e6);
             eprintln!(
-                "thumbnails: about {one:.1} kB each, {total:.1} MB for {to_do} pictures (--pictures none leaves them out)"
+                "{what}: about {one:.1} kB each, {total:.1} MB for {to_do} pictures (--pictures none leaves them out)"
             );
         }
         Err(never) => match never {},
     }
 }
 
-/// Makes thumbnails where they are wanted.
-struct Thumbnails {
-    wanted: bool,
-}
-
-impl Thumbnails {
-    /// The thumbnail of a row whose vector is there already. With a folder of pictures, its picture must be there.
-    fn beside_vector(
-        &self,
-        folder: Option<&Path>,
-        limits: &DecodeLimits,
-        row: &InputRow,
-    ) -> Result<Option<Vec<u8>>, Refused> {
-        match folder {
-            Some(folder) if self.wanted => self.of(row, &picture(folder, limits, row)?),
-            Some(folder) => missing_picture(folder, row).map_or(Ok(None), Err),
-            None => Ok(None),
-        }
-    }
-
-    fn of(&self, row: &InputRow, image: &RgbImage) -> Result<Option<Vec<u8>>, Refused> {
-        let made = self.wanted.then(|| thumbnail(image)).transpose();
-        made.map_err(|error| refuse(row, "no_thumbnail", error.to_string()))
-    }
-}
-
-fn picture(folder: &Path, limits: &DecodeLimits, row: &InputRow) -> Result<RgbImage, Refused> {
+pub(super) fn picture(folder: &Path, limits: &DecodeLimits, row: &InputRow) -> Result<RgbImage, Refused> {
     let encoded = pictures::read_below(folder, &row.file, limits)
         .map_err(|error| refuse(row, error.reason(), error.to_string()))?;
     decode(&encoded, limits).map_err(|error| refuse(row, "bad_picture", error.to_string()))
 }
 
-fn missing_picture(folder: &Path, row: &InputRow) -> Option<Refused> {
+pub(super) fn missing_picture(folder: &Path, row: &InputRow) -> Option<Refused> {
     match pictures::path_below(folder, &row.file) {
         Err(error) => Some(refuse(row, error.reason(), error.to_string())),
         Ok(path) if !path.is_file() => {
@@ -186,6 +159,6 @@ fn missing_picture(folder: &Path, row: &InputRow) -> Option<Refused> {
     }
 }
 
-fn refuse(row: &InputRow, reason: &'static str, message: String) -> Refused {
+pub(super) fn refuse(row: &InputRow, reason: &'static str, message: String) -> Refused {
     Refused { name: row.file.clone(), reason, message }
 }

@@ -5,6 +5,7 @@ mod base;
 mod choice;
 mod input_row;
 mod inputs;
+mod kept;
 mod make;
 mod name_key;
 mod origin;
@@ -35,6 +36,7 @@ use base::{Bases, Hidden};
 use choice::Choice;
 use input_row::InputRow;
 use inputs::Inputs;
+use kept::Kept;
 use origin::Origin;
 use partition::{NUMBER, Partition};
 use report::Outcome;
@@ -55,20 +57,21 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Status> {
     let args = &BuildArgs { out: out(args, partition)?, encoder, ..args.clone() };
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let created_at_ms = created_at_ms(epoch.as_deref(), partition.is_some(), SystemTime::now())?;
-    let (origin, bases) = (Origin::open(args)?, Bases::open(args)?);
+    let (origin, bases, kept) = (Origin::open(args)?, Bases::open(args)?, Kept::open(args)?);
     let choice = choose(args, &origin, &limits)?;
     let left_out = unusable(args, &choice, partition)?;
     if !matches!(origin, Origin::Nowhere) {
         choice.check_roles(&args.role)?;
     }
-    let description = origin.description(args, &bases, choice.position_of(), created_at_ms)?;
+    let description = origin.description((args, &kept), &bases, choice.position_of(), created_at_ms)?;
     let share = share(choice.count(), partition)?;
     let writer = writer(args, (&choice, share.clone()), &bases, &description)?;
     let mut chosen = choice.rows(share.clone());
     let names = bases.first().map(|_| Sorter::new(scratch(args)));
     let mut rows = Rows::new(args, writer, (&mut chosen, share.len()), names, left_out)?;
-    make::say_size(args, &limits, rows.to_do(), choice.rows(share.start + rows.done()..share.end));
-    let hidden = fill(args, origin, &limits, &bases, chosen, &mut rows).inspect_err(|_| say_kept(args, &rows))?;
+    make::say_size(args, &kept, &limits, rows.to_do(), choice.rows(share.start + rows.done()..share.end));
+    let hidden =
+        fill((args, &kept), origin, &limits, &bases, chosen, &mut rows).inspect_err(|_| say_kept(args, &rows))?;
     let taken_over = rows.taken_over();
     let (finished, left_out) = rows.finish();
     if matches!(finished, Err(WriteError::Empty { .. })) {
@@ -169,7 +172,7 @@ fn forget(args: &BuildArgs, description: &ShardDescription) -> Result<(), WriteE
 
 /// Takes in all rows that are to be done, and hides rows of the shards that this one is a delta of.
 fn fill(
-    args: &BuildArgs,
+    (args, kept): (&BuildArgs, &Kept),
     origin: Origin,
     limits: &DecodeLimits,
     bases: &Bases,
@@ -177,8 +180,8 @@ fn fill(
     rows: &mut Rows<'_>,
 ) -> anyhow::Result<Vec<Hidden>> {
     match origin {
-        Origin::Pictures(encoder) => make::embed(args, &encoder, limits, to_do, rows)?,
-        Origin::Vectors { reader, .. } => make::copy(args, reader, limits, to_do, rows)?,
+        Origin::Pictures(encoder) => make::embed(args, (&encoder, kept), limits, to_do, rows)?,
+        Origin::Vectors { reader, .. } => make::copy(args, (reader, kept), limits, to_do, rows)?,
         Origin::Nowhere => {}
     }
     let Some(names) = rows.take_names() else { return Ok(Vec::new()) };

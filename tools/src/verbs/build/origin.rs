@@ -1,19 +1,18 @@
 //! Where the vectors of a build come from.
 
 use anyhow::{Context, bail};
-use index_shards::{BlobDescription, PositionOf, ShardDescription};
+use index_shards::{PositionOf, ShardDescription};
 use quantized_models::{Encoder, Manifest};
 
-use super::args::{BuildArgs, Pictures};
+use super::args::BuildArgs;
 use super::base::Bases;
+use super::kept::Kept;
 use super::make::threads;
 use crate::npy::NpyReader;
 use crate::runtime_args::LoadingBar;
 
 /// Name of the encoder in shards whose vectors were made elsewhere.
 const SUPPLIED: &str = "supplied-vectors";
-/// How thumbnails are encoded, and what makes them.
-const THUMBNAILS: (&str, &str) = ("jpeg", "geolocate-thumbnail-160");
 
 /// Where the vectors come from.
 pub(super) enum Origin {
@@ -51,7 +50,7 @@ impl Origin {
     /// A shard that is to be replaced in part is of another space.
     pub(super) fn description(
         &self,
-        args: &BuildArgs,
+        (args, kept): (&BuildArgs, &Kept),
         bases: &Bases,
         position_of: PositionOf,
         created_at_ms: i64,
@@ -71,8 +70,6 @@ impl Origin {
                 return bases.check(&args.out, &description).map(|()| description);
             }
         };
-        let (codec, producer) = THUMBNAILS;
-        let thumbnails = BlobDescription { codec: codec.to_owned(), producer: producer.to_owned() };
         let description = ShardDescription {
             space,
             dimensions,
@@ -82,7 +79,7 @@ impl Origin {
             licence: args.licence.clone(),
             attribution: args.attribution.clone(),
             created_at_ms,
-            blobs: (args.pictures() == Pictures::Thumbnails).then_some(thumbnails),
+            blobs: kept.description(),
         };
         bases.check(&args.out, &description).map(|()| description)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use index_shards::{BlobDescription, PositionOf, Shard, ShardDescription, ShardSummary};
 use serde::Serialize;
 
-use super::args::BuildArgs;
+use super::args::{BuildArgs, Pictures};
 use super::base::Hidden;
 use crate::left_out::{LeftOut, LeftOutFiles};
 use crate::output::say;
@@ -88,7 +88,8 @@ impl Outcome<'_> {
         let (rows, bytes) = (self.summary.rows, self.summary.bytes);
         let mut text = format!("{}: in: {rows}, left out: {}; {bytes} bytes", self.args.out.display(), self.left_out);
         if let Some(bytes) = blob_bytes {
-            let _ = write!(text, ", {bytes} of them thumbnails");
+            let what = if self.args.pictures() == Pictures::Tokens { "tokens with thumbnails" } else { "thumbnails" };
+            let _ = write!(text, ", {bytes} of them {what}");
         }
         for hidden in self.hidden {
             let _ = write!(text, "; removes {} rows of {}", hidden.rows.len(), hidden.path.display());

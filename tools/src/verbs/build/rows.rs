@@ -18,8 +18,8 @@ use crate::sorter::{Sorted, Sorter};
 pub(super) struct Made {
     /// Unit length.
     pub(super) embedding: Vec<f32>,
-    /// A small JPEG.
-    pub(super) thumbnail: Option<Vec<u8>>,
+    /// What is kept of its picture.
+    pub(super) blob: Option<Vec<u8>>,
 }
 
 /// Hands the chosen rows to the writer one after the other, and keeps account of those left out, also of those that an
@@ -119,7 +119,7 @@ impl<'a> Rows<'a> {
             place: &input.place,
             source: source(self.args, input),
             embedding: &made.embedding,
-            blob: made.thumbnail.as_deref(),
+            blob: made.blob.as_deref(),
         };
         match self.writer.push(&row) {
             Ok(_) => {

@@ -52,7 +52,7 @@ fn shard(path: &Path, stamps: &Stamps, full: bool) -> Finding {
 /// Shards and encoder must speak of the same vectors. What does not open is said elsewhere.
 fn space(settings: &Settings) -> Option<Finding> {
     let mend = "build the shards with this encoder, or set models.encoder to the one that they were built with";
-    match check(settings.encoder.as_deref()?, &settings.shards) {
+    match check(settings.encoder.as_deref()?, None, &settings.shards) {
         Ok(()) => {
             let shards = ShardSet::open(&settings.shards).ok()?;
             Some(Finding::good("space", format!("{} ({} dimensions)", shards.space(), shards.dimensions())))

@@ -1,5 +1,6 @@
 //! `geolocate doctor`: what is wrong on a device, and how to mend it.
 
+mod comparator;
 mod finding;
 mod generations;
 mod index;
@@ -16,7 +17,7 @@ use self::finding::{Finding, State};
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
 
-/// Says what is wrong on a device, and how to mend it: settings, shards, model, their spaces, stamps, disk, broker.
+/// Says what is wrong on a device, and how to mend it: settings, shards, models, their spaces, stamps, disk, broker.
 ///
 /// Run it as the user of the service, and in its environment. Exit status: 0 nothing is wrong, 3 something is.
 #[derive(Debug, Args)]
@@ -74,6 +75,7 @@ fn findings(args: &DoctorArgs) -> Vec<Finding> {
     if let Some(encoder) = &settings.encoder {
         findings.extend(model::findings(&settings, encoder, args.full));
     }
+    findings.extend(comparator::findings(&settings));
     findings.push(surroundings::broker(&settings.broker));
     findings
 }

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use geolocated::download::free_bytes;
-use quantized_models::Manifest;
 use serde::Serialize;
 
 use super::ModelsFolder;
 use super::held::shown_bytes;
-use super::manifest_files::{self, Flaw, ModelFile, length};
+use super::manifest_files::{self, Described, Flaw, ModelFile, length};
 use super::names::is_folder_name;
 use super::publish::{Staging, parent};
 use super::transfer_bar::TransferBar;
@@ -47,7 +46,9 @@ pub(super) struct AddArgs {
 struct Added {
     name: String,
     path: PathBuf,
-    space: String,
+    /// Of an encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space: Option<String>,
     linked: bool,
     files: usize,
     bytes: u64,
@@ -58,14 +59,14 @@ struct Added {
 /// # Errors
 /// The model does not hold, there is one of this name, or it cannot be copied.
 pub(super) fn run(args: &AddArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let manifest = Manifest::load(&builtin::resolve(&args.model)?)?;
-    let name = args.name.clone().unwrap_or_else(|| manifest.name().to_owned());
+    let manifest = Described::read(&builtin::resolve(&args.model)?)?;
+    let name = args.name.clone().unwrap_or_else(|| manifest.name.clone());
     let expected = "expected letters, digits, dots, dashes and underscores (--name)";
-    ensure!(is_folder_name(&name), "{}: {expected}, found the name {name:?}", manifest.path().display());
+    ensure!(is_folder_name(&name), "{}: {expected}, found the name {name:?}", manifest.path.display());
     let target = models.path().join(&name);
     let occupied = fs::symlink_metadata(&target).is_ok();
     ensure!(!occupied || args.replace, "{}: is there already; --replace replaces it", target.display());
-    let mut files = manifest_files::files(&manifest);
+    let mut files = manifest.files.clone();
     let folder = manifest.folder();
     files.iter().try_for_each(|file| manifest_files::stays_inside(folder, &file.path))?;
     fs::create_dir_all(models.path()).with_context(|| format!("{}: cannot be made", models.path().display()))?;
@@ -77,11 +78,12 @@ pub(super) fn run(args: &AddArgs, models: &ModelsFolder, json: Option<&JsonTarge
         copy(&manifest, folder, &files, &target)?;
     }
     let bytes = files.iter().map(|file| length(&target.join(&file.path))).sum();
-    let (space, files) = (manifest.space().to_string(), files.len());
+    let (space, files) = (manifest.space.clone(), files.len());
     let added = Added { name, path: target, space, linked: args.link, files, bytes };
     let how = if args.link { "linked" } else { "copied" };
     let size = shown_bytes(bytes);
-    say(json, &format!("{}: {how}, {files} files, {size}, space {}\n", added.path.display(), added.space))?;
+    let space = added.space.as_ref().map(|space| format!(", space {space}")).unwrap_or_default();
+    say(json, &format!("{}: {how}, {files} files, {size}{space}\n", added.path.display()))?;
     if let Some(json) = json {
         json.write(&added)?;
     }
@@ -111,9 +113,9 @@ fn check(folder: &Path, files: &[ModelFile]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn link(manifest: &Manifest, target: &Path, occupied: bool) -> anyhow::Result<()> {
-    let is_usual = manifest.path().file_name().is_some_and(|name| name == "model.toml");
-    let found = manifest.path().display();
+fn link(manifest: &Described, target: &Path, occupied: bool) -> anyhow::Result<()> {
+    let is_usual = manifest.path.file_name().is_some_and(|name| name == "model.toml");
+    let found = manifest.path.display();
     ensure!(is_usual, "{found}: a link needs a manifest that is named model.toml; add it without --link");
     if occupied {
         let is_link = fs::symlink_metadata(target).is_ok_and(|found| found.is_symlink());
@@ -125,7 +127,7 @@ fn link(manifest: &Manifest, target: &Path, occupied: bool) -> anyhow::Result<()
     symlink(&folder, target).with_context(|| format!("{}: cannot be made", target.display()))
 }
 
-fn copy(manifest: &Manifest, folder: &Path, files: &[ModelFile], target: &Path) -> anyhow::Result<()> {
+fn copy(manifest: &Described, folder: &Path, files: &[ModelFile], target: &Path) -> anyhow::Result<()> {
     let total: u64 = files.iter().map(|file| length(&folder.join(&file.path))).sum();
     let free = free_bytes(parent(target)).with_context(|| format!("{}: cannot be asked", parent(target).display()))?;
     if total > free {
@@ -141,7 +143,7 @@ fn copy(manifest: &Manifest, folder: &Path, files: &[ModelFile], target: &Path) 
         manifest_files::check(&to, file.sha256.as_deref(), &mut |bytes| bar.add(bytes))
             .map_err(|flaw| flaw.into_error().context(format!("{}: not as its manifest says", from.display())))?;
     }
-    copy_file(manifest.path(), &staging.path().join("model.toml"))?;
+    copy_file(&manifest.path, &staging.path().join("model.toml"))?;
     staging.publish()
 }
 

@@ -18,6 +18,8 @@ use crate::runtime_args::{LoadingBar, RuntimeArgs};
 
 /// Runs models side by side under every runtime that takes them: time of one picture on one thread, memory.
 ///
+/// Of comparators: what each step of a comparison takes, and memory after loading and in use.
+///
 /// All take turns in one process, so that ratios between them mean something on a shared machine. Memory is what loading
 /// added to the process, one model after the other.
 #[derive(Debug, Args)]
@@ -27,13 +29,13 @@ pub(super) struct BenchArgs {
     #[arg(required = true, value_name = "MODEL")]
     wanted: Vec<PathBuf>,
     #[command(flatten)]
-    runtime: RuntimeArgs,
-    /// The picture [default: the first golden picture of the first model]
+    pub(super) runtime: RuntimeArgs,
+    /// The picture [default: the first golden picture of the first model; comparators take their golden pictures]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// Counted runs of each
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "15")]
-    rounds: usize,
+    pub(super) rounds: usize,
 }
 
 /// What was measured.
@@ -72,13 +74,13 @@ struct Measured {
 
 /// Median and 95 % of milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Spread {
-    p50: f64,
-    p95: f64,
+pub(super) struct Spread {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Self {
+    pub(super) fn of(values: &[f64]) -> Self {
         let at = |share| Timing::quantile(values, share).unwrap_or(f64::NAN);
         Self { p50: at(0.5), p95: at(0.95) }
     }
@@ -95,8 +97,11 @@ struct Loaded {
 /// # Errors
 /// A model that no runtime takes, or a picture that cannot be read.
 pub(super) fn run(args: &BenchArgs, models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
-    let load = |model: &PathBuf| anyhow::Ok(Manifest::load(&models.resolve(model)?)?);
-    let manifests: Vec<Manifest> = args.wanted.iter().map(load).collect::<Result<_, _>>()?;
+    let wanted: Vec<PathBuf> = args.wanted.iter().map(|model| models.resolve(model)).collect::<Result<_, _>>()?;
+    if wanted.iter().any(|model| Manifest::kind_of(model).is_ok_and(|kind| kind == "comparator")) {
+        return super::bench_comparators::run(args, &wanted, json);
+    }
+    let manifests: Vec<Manifest> = wanted.iter().map(|model| Manifest::load(model)).collect::<Result<_, _>>()?;
     let picture = picture(args, &manifests)?;
     let loaded = load_all(args, &manifests)?;
     let encoders: Vec<&Encoder> = loaded.iter().map(|loaded| &loaded.encoder).collect();

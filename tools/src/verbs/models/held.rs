@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use quantized_models::Manifest;
+use quantized_models::{ComparatorManifest, Manifest, ManifestError};
 
 use super::pull::record::PulledRecord;
 
 /// What a folder, or a manifest file, is as a model.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// A model with a manifest that reads.
+    /// An encoder with a manifest that reads.
     Ready(Box<Manifest>),
+    /// A comparator with a manifest that reads.
+    Comparator(Box<ComparatorManifest>),
     /// Files of a public model, of which an encoder is still to be made.
     Pulled(Box<PulledRecord>),
     /// A manifest or a record that does not read, and why.
@@ -24,10 +26,7 @@ impl Held {
     /// Looks at a folder or at a manifest file.
     pub(super) fn of(path: &Path) -> Self {
         if path.is_file() || path.join("model.toml").exists() {
-            return match Manifest::load(path) {
-                Ok(manifest) => Self::Ready(Box::new(manifest)),
-                Err(error) => Self::Broken(error.to_string()),
-            };
+            return Self::read(path).unwrap_or_else(|error| Self::Broken(error.to_string()));
         }
         match PulledRecord::read(path) {
             Ok(Some(record)) => Self::Pulled(Box::new(record)),
@@ -36,10 +35,17 @@ impl Held {
         }
     }
 
+    fn read(path: &Path) -> Result<Self, ManifestError> {
+        Ok(match Manifest::kind_of(path)?.as_str() {
+            "comparator" => Self::Comparator(Box::new(ComparatorManifest::load(path)?)),
+            _ => Self::Ready(Box::new(Manifest::load(path)?)),
+        })
+    }
+
     /// The state in one word.
     pub(super) fn state(&self) -> &'static str {
         match self {
-            Self::Ready(_) => "ready",
+            Self::Ready(_) | Self::Comparator(_) => "ready",
             Self::Pulled(_) => "pulled",
             Self::Broken(_) | Self::Nothing => "damaged",
         }

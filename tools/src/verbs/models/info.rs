@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
-use quantized_models::Manifest;
+use quantized_models::{ComparatorManifest, Manifest};
 use serde::Serialize;
 
 use super::held::{Held, bytes_below, shown_bytes};
@@ -48,13 +48,36 @@ struct ModelPart {
     name: String,
     licence: String,
     source: String,
-    space: String,
-    dimensions: usize,
+    /// Of an encoder.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    space: Option<SpacePart>,
+    /// Of a comparator.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    comparator: Option<ComparatorPart>,
     width: u32,
     height: u32,
     /// Preferred first.
     runtimes: Vec<String>,
     files: Vec<FilePart>,
+}
+
+#[derive(Debug, Serialize)]
+struct SpacePart {
+    space: String,
+    dimensions: usize,
+}
+
+/// What a comparator has instead of a space.
+#[derive(Debug, Serialize)]
+struct ComparatorPart {
+    /// Tokens of one picture, and numbers of each.
+    tokens: [usize; 2],
+    /// What it can be asked.
+    questions: Vec<&'static str>,
+    /// How many candidates a list takes.
+    longest_list: usize,
+    blocks_independent: bool,
+    trained: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +121,10 @@ fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
             info.model = Some(ModelPart::new(&manifest));
             info.pulled = PulledRecord::read(manifest.folder())?;
         }
+        Held::Comparator(manifest) => {
+            info.model = Some(ModelPart::of_comparator(&manifest));
+            info.pulled = PulledRecord::read(manifest.folder())?;
+        }
         Held::Pulled(record) => info.pulled = Some(*record),
     }
     let folder = if path.is_file() { None } else { Some(path.canonicalize().unwrap_or(path)) };
@@ -110,24 +137,62 @@ fn info(model: &Path, models: &ModelsFolder) -> anyhow::Result<Info> {
 
 impl ModelPart {
     fn new(manifest: &Manifest) -> Self {
-        let folder = manifest.folder();
-        let part = |file: manifest_files::ModelFile| FilePart {
-            bytes: length(&folder.join(&file.path)),
-            path: file.path,
-            sha256: file.sha256,
-        };
         Self {
             kind: "encoder",
             name: manifest.name().to_owned(),
             licence: manifest.licence().to_owned(),
             source: manifest.source().to_owned(),
-            space: manifest.space().to_string(),
-            dimensions: manifest.dimensions(),
+            space: Some(SpacePart { space: manifest.space().to_string(), dimensions: manifest.dimensions() }),
+            comparator: None,
             width: manifest.preprocess().width,
             height: manifest.preprocess().height,
             runtimes: manifest.runtimes().iter().map(ToString::to_string).collect(),
-            files: manifest_files::files(manifest).into_iter().map(part).collect(),
+            files: parts(manifest.folder(), manifest_files::files(manifest)),
         }
+    }
+
+    fn of_comparator(manifest: &ComparatorManifest) -> Self {
+        let comparator = ComparatorPart {
+            tokens: manifest.tokens_shape(),
+            questions: manifest.questions(),
+            longest_list: manifest.longest_list(),
+            blocks_independent: manifest.blocks_independent(),
+            trained: manifest.trained(),
+        };
+        Self {
+            kind: "comparator",
+            name: manifest.name().to_owned(),
+            licence: manifest.licence().to_owned(),
+            source: manifest.source().to_owned(),
+            space: None,
+            comparator: Some(comparator),
+            width: manifest.preprocess().width,
+            height: manifest.preprocess().height,
+            runtimes: manifest.runtimes().iter().map(ToString::to_string).collect(),
+            files: parts(manifest.folder(), manifest_files::comparator_files(manifest)),
+        }
+    }
+}
+
+fn parts(folder: &Path, files: Vec<manifest_files::ModelFile>) -> Vec<FilePart> {
+    let part = |file: manifest_files::ModelFile| FilePart {
+        bytes: length(&folder.join(&file.path)),
+        path: file.path,
+        sha256: file.sha256,
+    };
+    files.into_iter().map(part).collect()
+}
+
+impl ComparatorPart {
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let [tokens, width] = self.tokens;
+        let blocks = if self.blocks_independent { ", candidates apart from each other" } else { "" };
+        let mut lines = vec![("tokens", format!("{tokens} of {width} numbers for each picture{blocks}"))];
+        lines.push(("questions", self.questions.join(", ")));
+        if !self.trained {
+            lines.push(("weights", "random: they show speed and memory and nothing else".to_owned()));
+        }
+        lines
     }
 }
 
@@ -138,7 +203,9 @@ impl Info {
         lines.extend(self.bytes.map(|bytes| ("size", format!("{} ({bytes} bytes)", shown_bytes(bytes)))));
         if let Some(model) = &self.model {
             lines.push(("kind", format!("{}, {}", model.kind, model.name)));
-            lines.push(("space", format!("{} ({} dimensions)", model.space, model.dimensions)));
+            let space = model.space.as_ref();
+            lines.extend(space.map(|part| ("space", format!("{} ({} dimensions)", part.space, part.dimensions))));
+            lines.extend(model.comparator.iter().flat_map(ComparatorPart::lines));
             lines.push(("picture", format!("{} x {} pixels", model.width, model.height)));
             lines.push(("licence", model.licence.clone()));
             lines.push(("source", model.source.clone()));

@@ -31,6 +31,9 @@ pub(super) struct ListArgs {}
 struct Listed {
     name: String,
     state: &'static str,
+    /// `encoder` or `comparator`, of models that are ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,8 +113,16 @@ fn held(name: String, path: PathBuf) -> Listed {
     let listed = Listed { path: Some(path), ..listed };
     match held {
         Held::Ready(manifest) => Listed {
+            kind: Some("encoder"),
             space: Some(manifest.space().to_string()),
             dimensions: Some(manifest.dimensions()),
+            input_px: Some(manifest.preprocess().width.max(manifest.preprocess().height)),
+            licence: Some(manifest.licence().to_owned()),
+            ..listed
+        },
+        Held::Comparator(manifest) => Listed {
+            kind: Some("comparator"),
+            dimensions: manifest.tokens_shape().last().copied(),
             input_px: Some(manifest.preprocess().width.max(manifest.preprocess().height)),
             licence: Some(manifest.licence().to_owned()),
             ..listed
@@ -152,7 +163,8 @@ fn text(list: &List) -> String {
     let mut text = format!("in {}:\n", list.folder.display());
     for model in &list.models {
         let bytes = model.bytes.map(shown_bytes).unwrap_or_default();
-        let about = [model.licence.clone(), model.space.clone(), model.repo.clone(), model.error.clone()];
+        let kind = model.kind.filter(|kind| *kind != "encoder").map(str::to_owned);
+        let about = [kind, model.licence.clone(), model.space.clone(), model.repo.clone(), model.error.clone()];
         let about = about.into_iter().flatten().collect::<Vec<_>>().join("  ");
         text += format!("{:width$}  {:<10} {bytes:>11}  {about}", model.name, model.state).trim_end();
         text.push('\n');

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use quantized_models::{Manifest, sha256_of_reader};
+use quantized_models::{ComparatorManifest, FileSpec, Manifest, ManifestError, sha256_of_reader};
 
 /// A file of a model, relative to the folder of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,14 +16,57 @@ pub struct ModelFile {
     pub sha256: Option<String>,
 }
 
-/// All files that a manifest names: graphs with their weights, golden pictures and vectors; each once.
+/// What the manifests of all kinds of models have.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// The manifest file.
+    pub path: PathBuf,
+    /// Name of this variant of the model.
+    pub name: String,
+    /// The space of an encoder's vectors.
+    pub space: Option<String>,
+    /// Every file that the manifest names.
+    pub files: Vec<ModelFile>,
+}
+
+impl Described {
+    /// Reads the manifest of `model`, a folder or a manifest file, whatever kind it is of.
+    ///
+    /// # Errors
+    /// It does not read, or is of a kind that is not known.
+    pub fn read(model: &Path) -> Result<Self, ManifestError> {
+        if Manifest::kind_of(model)? == "comparator" {
+            let manifest = ComparatorManifest::load(model)?;
+            let (path, name) = (manifest.path().to_owned(), manifest.name().to_owned());
+            return Ok(Self { path, name, space: None, files: comparator_files(&manifest) });
+        }
+        let manifest = Manifest::load(model)?;
+        let (path, name) = (manifest.path().to_owned(), manifest.name().to_owned());
+        Ok(Self { path, name, space: Some(manifest.space().to_string()), files: files(&manifest) })
+    }
+
+    /// The folder that the manifest and all files lie in.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+    }
+}
+
+/// All files that the manifest of an encoder names: graphs with their weights, golden pictures and vectors; each once.
 pub fn files(manifest: &Manifest) -> Vec<ModelFile> {
-    let inside = |path: &Path| path.strip_prefix(manifest.folder()).unwrap_or(path).to_owned();
-    let graphs = manifest.files().into_iter();
-    let mut files: Vec<ModelFile> =
-        graphs.map(|file| ModelFile { path: inside(&file.path), sha256: Some(file.sha256.clone()) }).collect();
     let goldens = manifest.golden_files().flat_map(|(image, embedding)| [image, embedding]);
-    files.extend(goldens.map(|path| ModelFile { path: inside(path), sha256: None }));
+    listed(manifest.folder(), manifest.files(), goldens)
+}
+
+/// All files that the manifest of a comparator names: graphs with their weights, tokenizer, golden pictures; each once.
+pub fn comparator_files(manifest: &ComparatorManifest) -> Vec<ModelFile> {
+    listed(manifest.folder(), manifest.files(), manifest.pictures().into_iter())
+}
+
+fn listed<'a>(folder: &Path, known: Vec<&FileSpec>, others: impl Iterator<Item = &'a Path>) -> Vec<ModelFile> {
+    let inside = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_owned();
+    let known = known.into_iter().map(|file| (inside(&file.path), Some(file.sha256.clone())));
+    let mut files: Vec<ModelFile> = known.map(|(path, sha256)| ModelFile { path, sha256 }).collect();
+    files.extend(others.map(|path| ModelFile { path: inside(path), sha256: None }));
     files.sort();
     files.dedup_by(|next, before| next.path == before.path);
     files

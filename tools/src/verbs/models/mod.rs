@@ -2,6 +2,7 @@
 
 mod add;
 mod bench;
+mod bench_comparators;
 mod held;
 mod home;
 mod info;

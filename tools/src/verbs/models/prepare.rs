@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use quantized_models::{Encoder, LoadOptions, Manifest, PackedIn, WeightsAt};
+use quantized_models::{Comparator, ComparatorManifest, Encoder, LoadOptions, Manifest, PackedIn, WeightsAt};
 use serde::Serialize;
 
 use super::ModelsFolder;
@@ -57,6 +57,7 @@ pub(super) fn run(args: &PrepareArgs, models: &ModelsFolder, json: Option<&JsonT
             let made = Recipe::of(&path, &record, &args.recipe, models.path())?.run()?;
             made.iter().map(|folder| Manifest::load(folder)).collect::<Result<_, _>>()?
         }
+        Held::Comparator(manifest) => return comparator(&manifest, &options(&args.runtime), json),
         Held::Broken(error) => bail!("{error}"),
         Held::Nothing => {
             bail!("{}: expected a model, found neither model.toml nor pulled.toml", path.display())
@@ -66,11 +67,7 @@ pub(super) fn run(args: &PrepareArgs, models: &ModelsFolder, json: Option<&JsonT
     let mut prepared = Vec::new();
     for manifest in &ready {
         let done = prepare(manifest, &options)?;
-        let place = match done.weights {
-            WeightsAt::Mapped => "weights packed and mapped",
-            WeightsAt::MappedAndCopied => "weights mapped, with copies in memory",
-            WeightsAt::Own => "weights in memory",
-        };
+        let place = place(done.weights);
         let golden = format!("golden cosine {:.5}", done.golden_cosine);
         say(json, &format!("{}: ready on {}, {place}, {golden}\n", done.path.display(), done.runtime))?;
         prepared.push(done);
@@ -79,6 +76,48 @@ pub(super) fn run(args: &PrepareArgs, models: &ModelsFolder, json: Option<&JsonT
         json.write(&prepared)?;
     }
     Ok(Status::Done)
+}
+
+/// What was prepared of a comparator.
+#[derive(Debug, Serialize)]
+struct PreparedComparator {
+    path: PathBuf,
+    producer: String,
+    runtime: String,
+    weights: WeightsAt,
+    /// Largest difference of a golden margin to the expected one.
+    margin_error: f32,
+}
+
+fn comparator(
+    manifest: &ComparatorManifest,
+    options: &LoadOptions,
+    json: Option<&JsonTarget>,
+) -> anyhow::Result<Status> {
+    let mut bar = LoadingBar::new();
+    let comparator = Comparator::prepare(manifest, options, &mut |progress| bar.show(progress))?;
+    drop(bar);
+    let done = PreparedComparator {
+        path: shown(manifest.folder())?,
+        producer: comparator.producer().to_owned(),
+        runtime: comparator.runtime().label(),
+        weights: comparator.runtime().weights,
+        margin_error: comparator.margin_error(),
+    };
+    let (path, golden) = (done.path.display(), format!("golden margins within {:.5}", done.margin_error));
+    say(json, &format!("{path}: ready on {}, {}, {golden}\n", done.runtime, place(done.weights)))?;
+    if let Some(json) = json {
+        json.write(&[done])?;
+    }
+    Ok(Status::Done)
+}
+
+fn place(weights: WeightsAt) -> &'static str {
+    match weights {
+        WeightsAt::Mapped => "weights packed and mapped",
+        WeightsAt::MappedAndCopied => "weights mapped, with copies in memory",
+        WeightsAt::Own => "weights in memory",
+    }
 }
 
 /// The model's own folder comes first: what is prepared there serves every user of the model.

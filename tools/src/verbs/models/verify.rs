@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use quantized_models::{Encoder, Manifest};
+use quantized_models::{Comparator, ComparatorManifest, Encoder, Manifest};
 use serde::Serialize;
 
 use super::ModelsFolder;
 use super::held::Held;
-use super::manifest_files::{self, Flaw, length};
+use super::manifest_files::{self, Flaw, ModelFile, length};
 use super::pull::record::PulledRecord;
 use super::transfer_bar::TransferBar;
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
 use crate::runtime_args::RuntimeArgs;
 
-/// Compares every file of models with its digest, and runs their golden pictures through the encoder.
+/// Compares every file of models with its digest, and runs their golden pictures through the model.
 ///
-/// Exit status: 0 all are good, 3 one is damaged or does not reproduce its golden vectors, 1 one cannot be read.
+/// Exit status: 0 all are good, 3 one is damaged or does not reproduce its goldens, 1 one cannot be read.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  geolocate models verify my-encoder")]
 pub(super) struct VerifyArgs {
@@ -40,6 +40,9 @@ pub(crate) struct ModelVerdict {
     /// What ran the golden pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runtime: Option<String>,
+    /// What the goldens are.
+    #[serde(skip)]
+    goldens: &'static str,
 }
 
 /// Runs the verb.
@@ -53,7 +56,7 @@ pub(super) fn run(args: &VerifyArgs, models: &ModelsFolder, json: Option<&JsonTa
         verdict.errors.iter().for_each(|error| eprintln!("geolocate: {error}"));
         if verdict.good {
             let goldens = match &verdict.runtime {
-                Some(runtime) => format!(", golden vectors reproduced by {runtime}"),
+                Some(runtime) => format!(", golden {} reproduced by {runtime}", verdict.goldens),
                 None => String::new(),
             };
             say(json, &format!("{}: good, {} files{goldens}\n", verdict.path.display(), verdict.files))?;
@@ -75,7 +78,8 @@ pub(super) fn run(args: &VerifyArgs, models: &ModelsFolder, json: Option<&JsonTa
 pub(crate) fn verdict(path: &Path) -> ModelVerdict {
     let verdict = ModelVerdict { path: path.to_owned(), damaged: Some(false), ..ModelVerdict::default() };
     match Held::of(path) {
-        Held::Ready(manifest) => verdict.of_model(&manifest),
+        Held::Ready(manifest) => verdict.of_encoder(&manifest),
+        Held::Comparator(manifest) => verdict.of_comparator(&manifest),
         Held::Pulled(record) => verdict.of_pulled(path, &record).closed(),
         Held::Broken(error) => verdict.with(Flaw::Damaged(error)).closed(),
         Held::Nothing => {
@@ -87,19 +91,33 @@ pub(crate) fn verdict(path: &Path) -> ModelVerdict {
 }
 
 impl ModelVerdict {
-    fn of_model(mut self, manifest: &Manifest) -> Self {
-        let folder = manifest.folder();
+    fn of_encoder(mut self, manifest: &Manifest) -> Self {
+        self.goldens = "vectors";
+        self.of_model(manifest.folder(), &manifest_files::files(manifest), || {
+            let encoder = Encoder::load(manifest, &RuntimeArgs::default().options(1));
+            encoder.map(|encoder| encoder.runtime().label()).map_err(|error| error.to_string())
+        })
+    }
+
+    fn of_comparator(mut self, manifest: &ComparatorManifest) -> Self {
+        self.goldens = "margins";
+        self.of_model(manifest.folder(), &manifest_files::comparator_files(manifest), || {
+            let comparator = Comparator::load(manifest, &RuntimeArgs::default().options(1));
+            comparator.map(|comparator| comparator.runtime().label()).map_err(|error| error.to_string())
+        })
+    }
+
+    fn of_model(mut self, folder: &Path, files: &[ModelFile], run: impl FnOnce() -> Result<String, String>) -> Self {
         if let Ok(Some(record)) = PulledRecord::read(folder) {
             self = self.of_pulled(folder, &record);
         }
-        let files = manifest_files::files(manifest);
         let known = files.iter().map(|file| (folder.join(&file.path), file.sha256.as_deref()));
         self = self.of_files(known.collect());
         if self.errors.is_empty() {
             // The digests are right: what fails now is a runtime, or a model that never was right.
-            match Encoder::load(manifest, &RuntimeArgs::default().options(1)) {
-                Ok(encoder) => self.runtime = Some(encoder.runtime().label()),
-                Err(error) => self = self.with(Flaw::Damaged(error.to_string())),
+            match run() {
+                Ok(runtime) => self.runtime = Some(runtime),
+                Err(error) => self = self.with(Flaw::Damaged(error)),
             }
         }
         self.closed()

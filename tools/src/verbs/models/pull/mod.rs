@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use quantized_models::Manifest;
 use serde::Serialize;
 
 use self::asked::Asked;
@@ -24,7 +23,7 @@ use self::lock::LockFile;
 use self::record::{PulledFile, PulledRecord};
 use super::ModelsFolder;
 use super::held::shown_bytes;
-use super::manifest_files;
+use super::manifest_files::{self, Described};
 use super::publish::{Staging, parent};
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
@@ -183,8 +182,7 @@ fn check_documents(folder: &Path, files: &[&Path]) -> anyhow::Result<()> {
 /// A repository that holds a ready model: its manifest must read, and its files be those that it names. One that is not
 /// is deleted: another attempt should fetch it again.
 fn check_model(folder: &Path) -> anyhow::Result<()> {
-    let manifest = Manifest::load(folder)?;
-    for file in manifest_files::files(&manifest) {
+    for file in Described::read(folder)?.files {
         let path = folder.join(&file.path);
         manifest_files::check(&path, file.sha256.as_deref(), &mut |_| {}).map_err(|flaw| {
             fs::remove_file(&path).ok();
