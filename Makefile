@@ -113,7 +113,8 @@ recipes-env: ## install the Python environment of the recipes; REFERENCE=1 adds 
 	  $(if $(REFERENCE),-r quantized-models/recipes/requirements-reference.txt)
 
 recipes: recipes-env ## test the recipes
-	ORT_DISABLE_TELEMETRY=1 "$(RECIPES)/bin/python" -m pytest -q -p no:cacheprovider quantized-models/recipes/tests
+	ORT_DISABLE_TELEMETRY=1 GEOLOCATE="$(abspath $(RELEASE))/geolocate" \
+	  "$(RECIPES)/bin/python" -m pytest -q -p no:cacheprovider quantized-models/recipes/tests
 
 install: ## install what `make` built, below DESTDIR and PREFIX
 	install -D -m 755 "$(RELEASE)/geolocated" "$(DESTDIR)$(PREFIX)/bin/geolocated"

@@ -42,9 +42,9 @@ impl FromStr for Seeds {
 /// Writes pairs for training as NumPy arrays that can be mapped into memory.
 ///
 /// The folder gets map.npy and drone.npy, uint8 [count, px, px, 3] (red, green, blue); with --street also street.npy,
-/// uint8 [count, px, 2 px, 3], black where no road is near; and records.npy, float64 [count, 14]: seed, group, places
+/// uint8 [count, px, 2 px, 3], black where no road is near; and records.npy, float64 [count, 16]: seed, group, places
 /// of tile, drone and viewed ground in metres of their world, heading, height, pitch, season, place of the street view
-/// (or NaN). Row i of all arrays belongs together. Rows of a group lie in one region of one world. A row depends on its
+/// (or NaN), roll and horizontal field of view. Row i of all arrays belongs together. Rows of a group lie in one region of one world. A row depends on its
 /// number and the options alone, so that --first goes on where an earlier folder ended.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  geolocate world pairs --seeds 0..900 --count 20000 --out pairs\n  \

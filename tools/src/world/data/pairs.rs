@@ -19,7 +19,7 @@ const GROUP: u64 = 0x6772_6f75;
 const RECORD: u64 = 0x7265_636f;
 
 /// Numbers that a record of `records.npy` has, in this order.
-pub const FIELDS: [&str; 14] = [
+pub const FIELDS: [&str; 16] = [
     "seed",
     "group",
     "map_x_m",
@@ -34,6 +34,8 @@ pub const FIELDS: [&str; 14] = [
     "season",
     "street_x_m",
     "street_y_m",
+    "roll_deg",
+    "hfov_deg",
 ];
 
 /// What pairs are made.
@@ -73,7 +75,7 @@ pub struct Pair {
     /// The street-level view, where wanted and where a road is near.
     pub street: Option<Shot>,
     /// The values of [`FIELDS`].
-    pub fields: [f64; 14],
+    pub fields: [f64; 16],
 }
 
 impl PairPlan {
@@ -122,6 +124,8 @@ impl PairPlan {
             season as f64,
             at.x,
             at.y,
+            pose.roll_deg,
+            pose.hfov_deg,
         ];
         Pair { seed, map, drone, street, fields }
     }

@@ -1,0 +1,156 @@
+"""The graph of a trained tower, written straight from its weights; plain operators, batch 1."""
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper
+
+from geolocated_recipes import onnx_file
+from geolocated_recipes.graph import INPUT, IR_VERSION, OPSET, OUTPUT, Graph
+from geolocated_recipes.mini.fronts import FIRST_ROW, LAST_ROW, SIDE, Polar
+
+Weights = dict[str, np.ndarray]
+ACTIVATION = "gelu_pytorch_tanh"
+NORM_EPSILON = 1e-5
+# As torch's normalize.
+LEAST_LENGTH = 1e-12
+
+
+class MiniGraph:
+    """Builds one tower's graph. `front` is `plain`, `cut` (panoramas) or `bend` (tiles, for panoramas); behind it the
+    stem sees means of `step` x `step` pixels."""
+
+    def __init__(self, weights: Weights, heads: int, front: str, step: int):
+        self.weights, self.heads, self.front, self.step = weights, heads, front, step
+        self.graph = Graph()
+        self.tokens, self.width = weights["positions"].shape[1:]
+
+    def build(self) -> ModelProto:
+        """Pixels to the vector of unit length."""
+        graph = self.graph
+        pictures = {"plain": self._plain, "cut": self._cut, "bend": self._bend}[self.front]()
+        if self.step > 1:
+            sizes = [self.step, self.step]
+            pictures = graph.add("AveragePool", [pictures], "smaller", kernel_shape=sizes, strides=sizes)
+        tokens = self._stem(pictures)
+        tokens = graph.add("Add", [tokens, graph.constant("positions", self.weights["positions"])], "placed")
+        depth = 1 + max(int(name.split(".")[1]) for name in self.weights if name.startswith("blocks."))
+        for block in range(depth):
+            tokens = self._block(tokens, f"blocks.{block}")
+        pooled = self._pool(self._norm(tokens, "norm"))
+        vector = graph.linear(pooled, *centred(self.weights), "project")
+        length = graph.add("ReduceL2", [vector], "length", axes=[-1], keepdims=1)
+        least = graph.scalar("length.least", LEAST_LENGTH)
+        graph.add("Div", [vector, graph.add("Max", [length, least], "length.bounded")], OUTPUT)
+        columns = 2 * SIDE if self.front == "cut" else SIDE
+        ends = (
+            helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, SIDE, columns]),
+            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, self.weights["project.weight"].shape[0]]),
+        )
+        return onnx_file.model(graph.nodes, graph.weights, ends, OPSET, IR_VERSION)
+
+    def _plain(self) -> str:
+        return INPUT
+
+    def _cut(self) -> str:
+        names = ("first", "last", "axis")
+        bounds = [
+            self.graph.constant(f"cut.{name}", np.array([at], dtype=np.int64))
+            for name, at in zip(names, (FIRST_ROW, LAST_ROW, 2), strict=True)
+        ]
+        return self.graph.add("Slice", [INPUT, *bounds], "cut")
+
+    def _bend(self) -> str:
+        graph, polar = self.graph, Polar()
+        flat = graph.reshape(INPUT, [1, 3, SIDE * SIDE], "bend.flat")
+        parts = []
+        for at, (places, shares) in enumerate(zip(*polar.corners(), strict=True)):
+            taken = graph.add("Gather", [flat, graph.constant(f"bend.{at}.places", places)], f"bend.{at}.taken", axis=2)
+            parts.append(graph.add("Mul", [taken, graph.constant(f"bend.{at}.shares", shares)], f"bend.{at}"))
+        total = parts[0]
+        for at, part in enumerate(parts[1:]):
+            total = graph.add("Add", [total, part], f"bend.sum.{at}")
+        return graph.reshape(total, [1, 3, polar.rows, polar.columns], "bend")
+
+    def _stem(self, pictures: str) -> str:
+        graph, weights = self.graph, self.weights
+        at = 0
+        while f"stem.{at + 1}.running_mean" in weights:
+            kernel, bias = folded(weights, f"stem.{at}", f"stem.{at + 1}")
+            parts = [graph.constant(f"stem.{at}.{name}", part) for name, part in (("weight", kernel), ("bias", bias))]
+            sizes = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+            pictures = graph.add("Conv", [pictures, *parts], f"stem.{at}", **sizes)
+            pictures = graph.activate(pictures, ACTIVATION, f"stem.{at}.act")
+            at += 3
+        parts = [graph.constant(f"stem.{at}.{name}", weights[f"stem.{at}.{name}"]) for name in ("weight", "bias")]
+        mixed = graph.add("Conv", [pictures, *parts], f"stem.{at}", kernel_shape=[1, 1])
+        rows = graph.reshape(mixed, [1, self.width, self.tokens], "stem.rows")
+        return graph.add("Transpose", [rows], "stem.tokens", perm=[0, 2, 1])
+
+    def _block(self, tokens: str, base: str) -> str:
+        graph = self.graph
+        normed = self._norm(tokens, f"{base}.norm_1")
+        weight, bias = self._pair(f"{base}.attention.qkv")
+        q, k, v = zip(np.split(weight, 3), np.split(bias, 3), strict=True)
+        # The scale of the scores goes into the query's weights.
+        scale = np.float32((self.width // self.heads) ** -0.5)
+        name = f"{base}.attention"
+        queries = self._heads(graph.linear(normed, q[0] * scale, q[1] * scale, f"{name}.q"), f"{name}.queries", False)
+        keys = self._heads(graph.linear(normed, *k, f"{name}.k"), f"{name}.keys", True)
+        values = self._heads(graph.linear(normed, *v, f"{name}.v"), f"{name}.values", False)
+        mixed = self._attend(queries, keys, values, self.tokens, name)
+        tokens = graph.add("Add", [tokens, self._linear(mixed, f"{name}.out")], f"{base}.attended")
+        inner = self._mlp(self._norm(tokens, f"{base}.norm_2"), f"{base}.mlp")
+        return graph.add("Add", [tokens, inner], base)
+
+    def _pool(self, tokens: str) -> str:
+        graph, size = self.graph, self.width // self.heads
+        weight, bias = self._pair("pool.kv")
+        keys, values = zip(np.split(weight, 2), np.split(bias, 2), strict=True)
+        probe = (self.weights["pool.probe"].reshape(1, self.heads, 1, size) * np.float32(size**-0.5)).astype(np.float32)
+        keys = self._heads(graph.linear(tokens, *keys, "pool.k"), "pool.keys", True)
+        values = self._heads(graph.linear(tokens, *values, "pool.v"), "pool.values", False)
+        mixed = self._attend(graph.constant("pool.queries", probe), keys, values, 1, "pool")
+        pooled = self._linear(mixed, "pool.out")
+        added = graph.add("Add", [pooled, self._mlp(self._norm(pooled, "pool.norm"), "pool.mlp")], "pool.added")
+        return graph.reshape(added, [1, self.width], "pool.flat")
+
+    def _pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+
+    def _linear(self, value: str, name: str) -> str:
+        return self.graph.linear(value, *self._pair(name), name)
+
+    def _norm(self, value: str, name: str) -> str:
+        return self.graph.norm(value, *self._pair(name), NORM_EPSILON, name)
+
+    def _mlp(self, value: str, name: str) -> str:
+        inner = self.graph.activate(self._linear(value, f"{name}.0"), ACTIVATION, f"{name}.act")
+        return self._linear(inner, f"{name}.2")
+
+    def _heads(self, value: str, name: str, is_key: bool) -> str:
+        cut = self.graph.reshape(value, [1, self.tokens, self.heads, self.width // self.heads], f"{name}.cut")
+        return self.graph.add("Transpose", [cut], name, perm=[0, 2, 3, 1] if is_key else [0, 2, 1, 3])
+
+    def _attend(self, queries: str, keys: str, values: str, rows: int, name: str) -> str:
+        graph = self.graph
+        shares = graph.add(
+            "Softmax", [graph.add("MatMul", [queries, keys], f"{name}.scores")], f"{name}.shares", axis=-1
+        )
+        mixed = graph.add("MatMul", [shares, values], f"{name}.mixed")
+        joined = graph.add("Transpose", [mixed], f"{name}.joined", perm=[0, 2, 1, 3])
+        return graph.reshape(joined, [1, rows, self.width], f"{name}.rows")
+
+
+def centred(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """The projection and the normalisation over the batch behind it as one projection with bias."""
+    mean, variance = (weights[f"centre.running_{part}"].astype(np.float64) for part in ("mean", "var"))
+    gain = 1 / np.sqrt(variance + NORM_EPSILON)
+    weight = weights["project.weight"] * gain[:, None]
+    return weight.astype(np.float32), (-mean * gain).astype(np.float32)
+
+
+def folded(weights: Weights, convolution: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
+    """A convolution without bias and the batch normalisation behind it as one convolution with bias."""
+    mean, variance = (weights[f"{norm}.running_{part}"].astype(np.float64) for part in ("mean", "var"))
+    gain = weights[f"{norm}.weight"] / np.sqrt(variance + NORM_EPSILON)
+    kernel = weights[f"{convolution}.weight"] * gain[:, None, None, None]
+    return kernel.astype(np.float32), (weights[f"{norm}.bias"] - mean * gain).astype(np.float32)
