@@ -53,6 +53,17 @@ prop_compose! {
     }
 }
 
+/// Strategies that find the best place whenever the judge knows it. `bubble` and `listwise` ask about some places more
+/// often than about others, and what was asked more often is drawn back to the retrieval less: a runner-up that won many
+/// times may stay before the best.
+const SEARCHING: [Strategy; 5] = [
+    Strategy::Adaptive,
+    Strategy::Knockout,
+    Strategy::RoundRobin,
+    Strategy::PointwiseYesNo,
+    Strategy::PointwiseScore,
+];
+
 /// Merits, the best of them at a position, which no other comes near.
 fn merits(others: &[f64], best: usize) -> Vec<f64> {
     others.iter().enumerate().map(|(at, &merit)| if at == best { 1.0 } else { merit }).collect()
@@ -100,8 +111,8 @@ proptest! {
     fn with_a_perfect_judge_and_budget_enough_the_best_wins(
         others in proptest::collection::vec(-1.0..0.5_f64, 2..12),
         best in 0..12_usize,
-        steps in proptest::collection::vec(0.0..0.3_f64, 12),
-        strategy in proptest::sample::select(&Strategy::ALL[..7]),
+        steps in proptest::collection::vec(0.0..0.1_f64, 12),
+        strategy in proptest::sample::select(&SEARCHING[..]),
         bias in -3.0..3.0_f64,
         second_order in proptest::sample::select(&[SecondOrder::Never, SecondOrder::Unsure, SecondOrder::Always][..]),
         seed in any::<u64>(),
