@@ -56,13 +56,8 @@ prop_compose! {
 /// Strategies that find the best place whenever the judge knows it. `bubble` and `listwise` ask about some places more
 /// often than about others, and what was asked more often is drawn back to the retrieval less: a runner-up that won many
 /// times may stay before the best.
-const SEARCHING: [Strategy; 5] = [
-    Strategy::Adaptive,
-    Strategy::Knockout,
-    Strategy::RoundRobin,
-    Strategy::PointwiseYesNo,
-    Strategy::PointwiseScore,
-];
+const SEARCHING: [Strategy; 5] =
+    [Strategy::Adaptive, Strategy::Knockout, Strategy::RoundRobin, Strategy::PointwiseYesNo, Strategy::PointwiseScore];
 
 /// Merits, the best of them at a position, which no other comes near.
 fn merits(others: &[f64], best: usize) -> Vec<f64> {

@@ -137,21 +137,3 @@ fn the_words_of_strategies_and_reasons_are_those_of_settings_and_messages() {
     assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     assert_eq!(serde_json::to_value(stop).unwrap(), stop.as_str());
 }
-
-/// Scheduling is a small part of what a single comparison costs.
-#[test]
-fn scheduling_a_frame_takes_less_than_a_millisecond() {
-    let sixteen = prior(16);
-    let merits: Vec<f64> = (0..16).map(|at| f64::from((at * 7) % 16) / 64.0).collect();
-    let options = RerankOptions { max_comparisons: 24, ..unlimited(Strategy::Adaptive) };
-    let fastest = (0..30).map(|digest| {
-        let clock = Cell::new(0.0);
-        let mut judge = ByMerit { gain: 8.0, ..ByMerit::perfect(&merits, &clock) };
-        let start = std::time::Instant::now();
-        let ranking = rerank(&sixteen, 0, &mut judge, &|| ByMerit::elapsed(&clock), &options, digest);
-        assert_eq!(ranking.calls, 24);
-        start.elapsed()
-    });
-    // The fastest of several runs, for the machine may be busy with other things.
-    assert!(fastest.min().unwrap().as_secs_f64() < 1e-3);
-}
