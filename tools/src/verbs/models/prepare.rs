@@ -55,9 +55,14 @@ pub(super) fn run(args: &PrepareArgs, models: &ModelsFolder, json: Option<&JsonT
         Held::Ready(manifest) => vec![*manifest],
         Held::Pulled(record) => {
             let made = Recipe::of(&path, &record, &args.recipe, models.path())?.run()?;
+            let is_comparator = |folder: &PathBuf| Manifest::kind_of(folder).is_ok_and(|kind| kind == "comparator");
+            if made.iter().any(is_comparator) {
+                let made = made.iter().map(|folder| ComparatorManifest::load(folder)).collect::<Result<Vec<_>, _>>()?;
+                return comparators(&made, &options(&args.runtime), json);
+            }
             made.iter().map(|folder| Manifest::load(folder)).collect::<Result<_, _>>()?
         }
-        Held::Comparator(manifest) => return comparator(&manifest, &options(&args.runtime), json),
+        Held::Comparator(manifest) => return comparators(&[*manifest], &options(&args.runtime), json),
         Held::Broken(error) => bail!("{error}"),
         Held::Nothing => {
             bail!("{}: expected a model, found neither model.toml nor pulled.toml", path.display())
@@ -89,25 +94,29 @@ struct PreparedComparator {
     margin_error: f32,
 }
 
-fn comparator(
-    manifest: &ComparatorManifest,
+fn comparators(
+    manifests: &[ComparatorManifest],
     options: &LoadOptions,
     json: Option<&JsonTarget>,
 ) -> anyhow::Result<Status> {
-    let mut bar = LoadingBar::new();
-    let comparator = Comparator::prepare(manifest, options, &mut |progress| bar.show(progress))?;
-    drop(bar);
-    let done = PreparedComparator {
-        path: shown(manifest.folder())?,
-        producer: comparator.producer().to_owned(),
-        runtime: comparator.runtime().label(),
-        weights: comparator.runtime().weights,
-        margin_error: comparator.margin_error(),
-    };
-    let (path, golden) = (done.path.display(), format!("golden margins within {:.5}", done.margin_error));
-    say(json, &format!("{path}: ready on {}, {}, {golden}\n", done.runtime, place(done.weights)))?;
+    let mut prepared = Vec::new();
+    for manifest in manifests {
+        let mut bar = LoadingBar::new();
+        let comparator = Comparator::prepare(manifest, options, &mut |progress| bar.show(progress))?;
+        drop(bar);
+        let done = PreparedComparator {
+            path: shown(manifest.folder())?,
+            producer: comparator.producer().to_owned(),
+            runtime: comparator.runtime().label(),
+            weights: comparator.runtime().weights,
+            margin_error: comparator.margin_error(),
+        };
+        let (path, golden) = (done.path.display(), format!("golden margins within {:.5}", done.margin_error));
+        say(json, &format!("{path}: ready on {}, {}, {golden}\n", done.runtime, place(done.weights)))?;
+        prepared.push(done);
+    }
     if let Some(json) = json {
-        json.write(&[done])?;
+        json.write(&prepared)?;
     }
     Ok(Status::Done)
 }

@@ -15,7 +15,9 @@ use crate::catalog::catalog;
 
 /// Where the recipes are, where nobody says it.
 const RECIPES: &str = "GEOLOCATED_RECIPES";
-const SCRIPT: &str = "encoder.py";
+/// The recipes by the kind of model that they make.
+const ENCODERS: &str = "encoder.py";
+const COMPARATORS: &str = "comparator.py";
 
 /// Which recipe, and what it is told.
 #[derive(Debug, Args)]
@@ -50,12 +52,12 @@ impl Recipe {
         let recipes = args.recipes.clone().or_else(|| env::var_os(RECIPES).map(PathBuf::from));
         let Some(recipes) = recipes else {
             bail!(
-                "{}: weights in their author's format, of which an encoder is still to be made; expected --recipes DIR \
+                "{}: weights in their author's format, of which a model is still to be made; expected --recipes DIR \
                  or {RECIPES} with the recipes, found neither",
                 folder.display()
             );
         };
-        let script = recipes.join(SCRIPT);
+        let script = recipes.join(script(&record.repo)?);
         ensure!(script.is_file(), "{}: expected the recipes, found no such file", script.display());
         let out = args.out.clone().unwrap_or_else(|| models.to_owned());
         let mut command = Command::new(&args.python);
@@ -83,6 +85,12 @@ impl Recipe {
     }
 }
 
+/// The recipe of what was pulled: that of its kind in the catalog, else that of encoders.
+fn script(repo: &str) -> anyhow::Result<&'static str> {
+    let entry = catalog()?.into_iter().find(|entry| entry.repo == repo);
+    Ok(if entry.is_some_and(|entry| entry.kind == "comparator") { COMPARATORS } else { ENCODERS })
+}
+
 /// What the recipe is told of licence and source: the catalog's name, or what the server said.
 fn origin(folder: &Path, record: &PulledRecord) -> anyhow::Result<Vec<OsString>> {
     let PulledRecord { repo, commit, licence, .. } = record;
@@ -102,8 +110,11 @@ fn made(report: &str, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let report: Value = serde_json::from_str(report).context("the report of the recipe is not JSON")?;
     let name = report.get("name").and_then(Value::as_str).context("the report of the recipe has no name")?;
     let variants = report.get("variants").and_then(Value::as_object).into_iter().flatten();
-    let written = variants.filter(|(_, entry)| entry.get("space").is_some());
-    Ok(written.map(|(variant, _)| out.join(format!("{name}-{variant}"))).collect())
+    let folder = |(variant, entry): (&String, &Value)| {
+        let named = entry.get("folder").and_then(Value::as_str).map(str::to_owned);
+        named.or_else(|| entry.get("space").map(|_| format!("{name}-{variant}")))
+    };
+    Ok(variants.filter_map(folder).map(|folder| out.join(folder)).collect())
 }
 
 #[cfg(test)]
@@ -111,9 +122,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_of_the_catalog_has_its_recipe() {
+        for entry in catalog().unwrap() {
+            let expected = if entry.kind == "comparator" { COMPARATORS } else { ENCODERS };
+            assert_eq!(script(&entry.repo).unwrap(), expected, "{}", entry.name);
+        }
+        assert_eq!(script("nobody/knows").unwrap(), ENCODERS);
+    }
+
+    #[test]
     fn folders_are_those_of_variants_that_were_written() {
         let report = r#"{"name": "siglip-b16-224", "variants": {"fp32": {"space": "s@1"}, "int8": {}}}"#;
         assert_eq!(made(report, Path::new("models")).unwrap(), [Path::new("models/siglip-b16-224-fp32")]);
+        let report = r#"{"name": "vlm", "variants": {"fp32": {"folder": "vlm-fp32"}, "int4": {"refused": "too far"}}}"#;
+        assert_eq!(made(report, Path::new("models")).unwrap(), [Path::new("models/vlm-fp32")]);
         assert!(made("{}", Path::new("models")).is_err());
     }
 }
