@@ -6,9 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from geolocated_recipes import catalog, pictures
-from geolocated_recipes.errors import RecipeError
-from geolocated_recipes.folder import Identity
+from geolocated_recipes import command, pictures
 from geolocated_recipes.measure import measured_on
 from geolocated_recipes.vlm import bench as benches
 from geolocated_recipes.vlm import randoms
@@ -24,7 +22,7 @@ def export(arguments: argparse.Namespace) -> int:
     checkpoint = VlmCheckpoint(arguments.source, arguments.side)
     request = Request(
         checkpoint=checkpoint,
-        identity=identity(arguments, checkpoint),
+        identity=command.identity(arguments, checkpoint),
         out=arguments.out,
         variants=list(dict.fromkeys(arguments.variants.split(","))),
         form="plain" if arguments.plain or arguments.blocks_independent else "grouped",
@@ -67,25 +65,9 @@ def print_report(report: dict, out: Path) -> None:
     print(f"written below {out}")
 
 
-def identity(arguments: argparse.Namespace, checkpoint: VlmCheckpoint) -> Identity:
-    """Name, licence and source: from the catalog, from the command line, or those of random weights."""
-    if arguments.model:
-        return catalog.identify(catalog.entry(arguments.model), checkpoint, arguments.revision)
-    name = arguments.name or arguments.source.resolve().name
-    if checkpoint.is_random:
-        return Identity(name, "CC0-1.0", "random weights; speed and memory only")
-    if not (arguments.licence and arguments.origin):
-        raise RecipeError("expected --model with a name of the catalog, or --licence and --origin; found neither")
-    return Identity(name, arguments.licence, arguments.origin)
-
-
 def random(arguments: argparse.Namespace) -> int:
     """A model of a true architecture with random weights."""
-    if arguments.out.exists():
-        raise RecipeError(f"{arguments.out}: expected nothing there")
-    randoms.write(arguments.shape, arguments.out, arguments.seed)
-    print(f"{arguments.out}: {arguments.shape}, seed {arguments.seed}: speed and memory only")
-    return 0
+    return command.write_random(arguments, randoms.write)
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -140,11 +122,7 @@ def parser() -> argparse.ArgumentParser:
         "--side", type=int, metavar="PIXELS", help="of pictures, where the architecture takes any: Qwen2-VL (448)"
     )
     verb.add_argument("--no-reference", action="store_true", help="go without the check against transformers")
-    verb.add_argument("--model", help="name in the catalog: licence and source come from there")
-    verb.add_argument("--revision", help="commit that the files are of, for the manifest's source")
-    verb.add_argument("--name", help="that of HF_FOLDER where it is not said")
-    verb.add_argument("--licence", help="of weights that are not in the catalog, an SPDX expression")
-    verb.add_argument("--origin", help="where weights come from that are not in the catalog")
+    command.add_identity(verb)
     verb.add_argument(
         "--golden",
         type=Path,
@@ -156,9 +134,7 @@ def parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("random", help=random.__doc__)
     verb.set_defaults(run=random)
-    verb.add_argument("--shape", required=True, help=", ".join(randoms.SHAPES))
-    verb.add_argument("--out", type=Path, required=True, metavar="HF_FOLDER")
-    verb.add_argument("--seed", type=int, default=1)
+    command.add_random(verb, randoms.SHAPES)
 
     verb = verbs.add_parser("bench", help=bench.__doc__)
     verb.set_defaults(run=bench)
@@ -169,12 +145,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Runs one verb; 0, or 1 with the reason."""
-    arguments = parser().parse_args()
-    try:
-        return arguments.run(arguments)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.run(parser().parse_args())
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from geolocated_recipes import catalog, measure, parity, pictures, randoms
+from geolocated_recipes import command, measure, parity, pictures, randoms
 from geolocated_recipes.checkpoint import Checkpoint
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.export import Export, Request
-from geolocated_recipes.folder import GRAPH, Identity
+from geolocated_recipes.folder import GRAPH
 from geolocated_recipes.quantize import VARIANTS
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
@@ -23,7 +23,7 @@ def export(arguments: argparse.Namespace) -> int:
     checkpoint = Checkpoint(arguments.source)
     request = Request(
         checkpoint=checkpoint,
-        identity=identity(arguments, checkpoint),
+        identity=command.identity(arguments, checkpoint),
         out=arguments.out,
         variants=list(dict.fromkeys(arguments.variants.split(","))),
         golden_pictures=pictures.find(arguments.golden, 16),
@@ -40,18 +40,6 @@ def export(arguments: argparse.Namespace) -> int:
     for name, reason in report["refused"].items():
         print(f"not written: {name}: {reason}", file=sys.stderr)
     return 1 if report["refused"] else 0
-
-
-def identity(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Identity:
-    """Name, licence and source: from the catalog, from the command line, or those of random weights."""
-    if arguments.model:
-        return catalog.identify(catalog.entry(arguments.model), checkpoint, arguments.revision)
-    name = arguments.name or arguments.source.resolve().name
-    if checkpoint.is_random:
-        return Identity(name, "CC0-1.0", "random weights; speed and memory only")
-    if not (arguments.licence and arguments.origin):
-        raise RecipeError("expected --model with a name of the catalog, or --licence and --origin; found neither")
-    return Identity(name, arguments.licence, arguments.origin)
 
 
 def print_report(report: dict, out: Path) -> None:
@@ -76,11 +64,7 @@ def print_report(report: dict, out: Path) -> None:
 
 def random(arguments: argparse.Namespace) -> int:
     """A model of a true architecture with random weights."""
-    if arguments.out.exists():
-        raise RecipeError(f"{arguments.out}: expected nothing there")
-    randoms.write(arguments.shape, arguments.out, arguments.seed)
-    print(f"{arguments.out}: {arguments.shape}, seed {arguments.seed}: speed and memory only")
-    return 0
+    return command.write_random(arguments, randoms.write)
 
 
 def bench(arguments: argparse.Namespace) -> int:
@@ -145,11 +129,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="gets a folder NAME-VARIANT for each")
     verb.add_argument("--variants", default="fp32,int8", help=f"some of {','.join(VARIANTS)} (%(default)s)")
-    verb.add_argument("--model", help="name in the catalog: licence and source come from there")
-    verb.add_argument("--revision", help="commit that the files are of, for the manifest's source")
-    verb.add_argument("--name", help="name and space; that of HF_FOLDER where it is not said")
-    verb.add_argument("--licence", help="of weights that are not in the catalog, an SPDX expression")
-    verb.add_argument("--origin", help="where weights come from that are not in the catalog")
+    command.add_identity(verb, "name and space")
     verb.add_argument(
         "--pictures",
         type=Path,
@@ -181,9 +161,7 @@ def parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("random", help=random.__doc__)
     verb.set_defaults(run=random)
-    verb.add_argument("--shape", required=True, help=", ".join(randoms.SHAPES))
-    verb.add_argument("--out", type=Path, required=True, metavar="HF_FOLDER")
-    verb.add_argument("--seed", type=int, default=1)
+    command.add_random(verb, randoms.SHAPES)
 
     verb = verbs.add_parser("bench", help=bench.__doc__)
     verb.set_defaults(run=bench)
@@ -205,12 +183,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Runs one verb; 0, or 1 with the reason."""
-    arguments = parser().parse_args()
-    try:
-        return arguments.run(arguments)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.run(parser().parse_args())
 
 
 if __name__ == "__main__":

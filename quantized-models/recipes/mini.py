@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-from geolocated_recipes.errors import RecipeError
+from geolocated_recipes import command
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def export(arguments: argparse.Namespace) -> int:
     from geolocated_recipes.mini.export import Export, Request
 
     found = (pictures.find([folder], arguments.most_pictures) for folder in (arguments.references, arguments.queries))
-    request = Request(arguments.run, arguments.name, arguments.out, *found)
+    request = Request(arguments.source, arguments.name, arguments.out, *found)
     report = Export(request).write()
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
     verb = verbs.add_parser("train", help=train.__doc__)
-    verb.set_defaults(verb=train)
+    verb.set_defaults(run=train)
     verb.add_argument("--view", choices=("nadir", "street"), required=True, help="what looks for its place on the map")
     verb.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
     verb.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="pairs of other seeds, for the log")
@@ -73,8 +73,8 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--threads", type=int, default=1)
 
     verb = verbs.add_parser("export", help=export.__doc__)
-    verb.set_defaults(verb=export)
-    verb.add_argument("--from", dest="run", type=Path, required=True, metavar="DIR", help="the folder of a run")
+    verb.set_defaults(run=export)
+    verb.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="the folder of a run")
     verb.add_argument("--name", required=True, help="of the model and its space")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR")
     verb.add_argument("--references", type=Path, required=True, metavar="DIR", help="pictures of a map, to measure on")
@@ -86,12 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Runs one verb; 0, or 1 with the reason."""
-    arguments = parser().parse_args()
-    try:
-        return arguments.verb(arguments)
-    except RecipeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.run(parser().parse_args())
 
 
 if __name__ == "__main__":
