@@ -14,6 +14,8 @@
 
 mod bad_input;
 mod model;
+#[path = "../support/onnxruntime.rs"]
+mod onnxruntime;
 mod questions;
 mod runtimes;
 mod stop;

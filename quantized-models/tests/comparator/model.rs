@@ -1,31 +1,17 @@
-//! The narrow comparators, copies of them that tests change, and ONNX Runtime's library, where it is.
+//! The narrow comparators and copies of them that tests change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use quantized_models::{Comparator, ComparatorManifest, ImageTokens, LoadError, LoadOptions, RgbImage, RuntimeKind};
 
+pub(crate) use crate::onnxruntime::has_onnxruntime;
+use crate::onnxruntime::library;
+
 pub(crate) const FP32: &str = "narrow-smolvlm-fp32";
 pub(crate) const PLAIN: &str = "narrow-smolvlm-fp32-plain";
 pub(crate) const INDEPENDENT: &str = "narrow-smolvlm-independent-fp32-plain";
 pub(crate) const INT8: &str = "narrow-smolvlm-int8-reduced";
-
-/// Whether ONNX Runtime can be loaded here. Says which test is skipped where it cannot.
-pub(crate) fn has_onnxruntime(test: &str) -> bool {
-    if std::env::var_os("GEOLOCATED_ONNXRUNTIME").is_some() || library().is_some() {
-        return true;
-    }
-    assert_ne!(std::env::var("GEOLOCATED_REQUIRE_ONNXRUNTIME").as_deref(), Ok("1"), "ONNX Runtime is required");
-    println!("skipped {test}: ONNX Runtime is not there; `make onnxruntime` fetches it");
-    false
-}
-
-/// What `make onnxruntime` fetched: beside the binaries, which is one folder up from the tests.
-fn library() -> Option<PathBuf> {
-    let folder = std::env::current_exe().ok()?.parent()?.parent()?.to_path_buf();
-    let mut entries = fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.file_name()));
-    entries.any(|name| name.to_string_lossy().starts_with("libonnxruntime.so")).then_some(folder)
-}
 
 /// Options for one runtime and no other.
 pub(crate) fn on(runtime: RuntimeKind) -> LoadOptions {

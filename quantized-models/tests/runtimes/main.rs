@@ -17,6 +17,8 @@ mod golden;
 mod mapped;
 mod model;
 mod onnx;
+#[path = "../support/onnxruntime.rs"]
+mod onnxruntime;
 mod packed;
 mod speed;
 mod vit;

@@ -1,4 +1,4 @@
-//! Model folders that tests make, and ONNX Runtime's library, where it is.
+//! Model folders that tests make.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,24 +6,9 @@ use std::path::{Path, PathBuf};
 
 use quantized_models::{Encoder, LoadError, LoadOptions, Manifest, RgbImage, RuntimeKind, View};
 
+pub(crate) use crate::onnxruntime::has_onnxruntime;
+use crate::onnxruntime::library;
 use crate::vit::ENDS;
-
-/// Whether ONNX Runtime can be loaded here. Says which test is skipped where it cannot.
-pub(crate) fn has_onnxruntime(test: &str) -> bool {
-    if std::env::var_os("GEOLOCATED_ONNXRUNTIME").is_some() || library().is_some() {
-        return true;
-    }
-    assert_ne!(std::env::var("GEOLOCATED_REQUIRE_ONNXRUNTIME").as_deref(), Ok("1"), "ONNX Runtime is required");
-    println!("skipped {test}: ONNX Runtime is not there; `make onnxruntime` fetches it");
-    false
-}
-
-/// What `make onnxruntime` fetched: beside the binaries, which is one folder up from the tests.
-fn library() -> Option<PathBuf> {
-    let folder = std::env::current_exe().ok()?.parent()?.parent()?.to_path_buf();
-    let mut entries = fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.file_name()));
-    entries.any(|name| name.to_string_lossy().starts_with("libonnxruntime.so")).then_some(folder)
-}
 
 /// Options for one runtime and no other.
 pub(crate) fn on(runtime: RuntimeKind) -> LoadOptions {
