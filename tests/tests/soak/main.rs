@@ -4,6 +4,7 @@
 // Helpers of tests may fail loudly.
 
 mod faults;
+mod flood;
 mod ledger;
 mod radio;
 mod scene;
