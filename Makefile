@@ -15,12 +15,13 @@ ROWS ?= 100000
 PEERS ?= $(TARGET)/peers
 FUZZ := $(abspath $(TARGET))/fuzz
 FUZZ_SECONDS ?= 60
+FAULTS ?= 1000
 SHELL_SCRIPTS := .ci/run $(wildcard scripts/*.sh)
 UNIT = $(DESTDIR)$(PREFIX)/lib/systemd/system/geolocated.service
 UNIT_FILES := lib/systemd/system/geolocated.service lib/sysusers.d/geolocated.conf lib/tmpfiles.d/geolocated.conf
 
 .DEFAULT_GOAL := build
-.PHONY: help build onnxruntime test test-runtimes demo lint fmt clippy deny docs shellcheck exposure audit aarch64 fuzz bench peers \
+.PHONY: help build onnxruntime test test-runtimes demo lint fmt clippy deny docs shellcheck exposure audit aarch64 soak rival fuzz bench peers \
 	golden recipes-env recipes install uninstall
 
 help: ## list the targets
@@ -85,6 +86,18 @@ audit: ## check the dependencies against the advisory database, which it fetches
 
 aarch64: ## build and test the libraries for 64-bit ARM, under emulation
 	scripts/aarch64.sh
+
+soak: build ## strike a running device with FAULTS (1000) faults, flood it for a minute; minutes
+	@for seed in 1 2; do GEOLOCATED_FAULTS=$$(($(FAULTS) / 2)) GEOLOCATED_SEED=$$seed GEOLOCATED_FLOOD_S=60 \
+	  cargo test --locked --release --workspace --test soak -- --nocapture --test-threads 1 || exit 1; done
+
+rival: build ## hold the daemon against what an afternoon of Python gives, on FLIGHT=DIR with MODEL=MANIFEST; four minutes
+	@test -n "$(FLIGHT)" -a -n "$(MODEL)" || { \
+	  echo 'make rival needs FLIGHT, a folder with images/, poses.csv and split.csv, and MODEL, a manifest' >&2; exit 2; }
+	python3 -m venv "$(TARGET)/rival"
+	"$(TARGET)/rival/bin/pip" install --quiet -r tests/rival/requirements.txt
+	"$(TARGET)/rival/bin/python" tests/rival/run.py --bin "$(abspath $(RELEASE))" --flight "$(abspath $(FLIGHT))" \
+	  --encoder "$(abspath $(MODEL))"
 
 fuzz: ## open and search damaged shards for FUZZ_SECONDS (60), hunting for crashes
 	scripts/cargo-tool.sh cargo-fuzz $(CARGO_FUZZ_VERSION)

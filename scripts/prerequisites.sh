@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine lacks: a C compiler, the broker mosquitto, openssl for its
-# certificates, and faketime for a clock that is wrong.
+# certificates, faketime for a clock that is wrong, and systemd-nspawn to boot the unit.
 # Debian and Ubuntu only; elsewhere it says what to install.
 set -euo pipefail
 
@@ -12,6 +12,8 @@ command -v cc >/dev/null || packages+=(build-essential)
 command -v mosquitto >/dev/null || packages+=(mosquitto)
 command -v openssl >/dev/null || packages+=(openssl)
 command -v faketime >/dev/null || packages+=(faketime)
+# Only a machine that has systemd can boot it in a container.
+[ ! -e /lib/systemd/systemd ] || command -v systemd-nspawn >/dev/null || packages+=(systemd-container)
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then

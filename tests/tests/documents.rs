@@ -99,6 +99,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/mqtt.md",
         "docs/sources.md",
         "docs/interoperation.md",
+        "docs/operations.md",
         "docs/models.md",
         "docs/reranking.md",
         "docs/systemd.md",

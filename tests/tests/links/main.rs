@@ -13,6 +13,7 @@ mod bad_input;
 mod contract;
 mod device;
 mod interoperation;
+mod operations;
 mod sources;
 #[path = "../support/mod.rs"]
 mod support;
