@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use index_shards::{Dissimilar, Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
-use quantized_models::{DecodeLimits, Encoder, SpaceId, View, decode};
+use quantized_models::{DecodeLimits, Encoder, RgbImage, SpaceId, View, decode};
 use thiserror::Error;
 
 use super::{
-    Candidate, Frame, FrameError, FuseOptions, NoFixReason, Outcome, Prediction, Prior, StageTimes, distance_m, fuse,
+    BadFrame, CameraContext, Candidate, Fingerprint, Frame, FrameError, FrameFigures, FuseOptions, Located,
+    NoFixReason, Outcome, Prediction, Prior, RefusedFrames, StageTimes, distance_m, fuse,
 };
 
 /// What the pipeline may be told.
@@ -21,6 +22,8 @@ pub struct PipelineOptions {
     pub limits: DecodeLimits,
     /// How candidates become a position.
     pub fuse: FuseOptions,
+    /// Which bad frames get no fix; all kinds by default.
+    pub refuse: RefusedFrames,
     /// How many of the most similar references are found for a reranking. Where that is more than the search asks for,
     /// those beyond are [`Prediction::further`].
     pub pool: usize,
@@ -149,17 +152,28 @@ impl Pipeline {
         self.verified
     }
 
-    /// Answers where `frame` was taken: decode → embed → retrieve → fuse. Never fails: what goes wrong with the frame is
-    /// its outcome. The clock is read for the stage times alone.
+    /// Answers where `frame` was taken: decode → check → embed → retrieve → fuse. Never fails: what goes wrong with the
+    /// frame is its outcome. The clock is read for the stage times alone.
     pub fn locate(&self, frame: &Frame) -> Prediction {
+        self.locate_in(frame, &CameraContext::default()).prediction
+    }
+
+    /// The same for a camera of which something is remembered.
+    pub fn locate_in(&self, frame: &Frame, context: &CameraContext) -> Located {
         let start = Instant::now();
-        let mut stages = StageTimes::default();
-        let mut prediction = match self.embed(&frame.encoded, &mut stages) {
+        let (mut stages, mut fingerprint) = (StageTimes::default(), None);
+        let image = self.decode(&frame.encoded, &mut stages);
+        let embedding = image.map_err(Stopped::Failed).and_then(|image| {
+            self.check(&image, context, &mut stages, &mut fingerprint).map_err(Stopped::Refused)?;
+            self.embed(&image, &mut stages).map_err(Stopped::Failed)
+        });
+        let mut prediction = match embedding {
             Ok(embedding) => self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), stages),
-            Err(error) => Prediction::failed(error, stages),
+            Err(Stopped::Failed(error)) => Prediction::failed(error, stages),
+            Err(Stopped::Refused(kind)) => Prediction::no_fix(NoFixReason::BadFrame(kind), stages),
         };
         prediction.stages.total_ms = Some(milliseconds_since(start));
-        prediction
+        Located { prediction, fingerprint }
     }
 
     /// The same for a query vector that was made elsewhere: retrieve → fuse.
@@ -170,13 +184,42 @@ impl Pipeline {
         prediction
     }
 
-    fn embed(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<Vec<f32>, FrameError> {
+    fn decode(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<RgbImage, FrameError> {
         let start = Instant::now();
         let image = decode(encoded, &self.options.limits).map_err(FrameError::Decode)?;
         stages.decode_ms = Some(milliseconds_since(start));
+        Ok(image)
+    }
+
+    /// Passes when the picture is worth an embedding.
+    fn check(
+        &self,
+        image: &RgbImage,
+        context: &CameraContext,
+        stages: &mut StageTimes,
+        fingerprint: &mut Option<Fingerprint>,
+    ) -> Result<(), BadFrame> {
+        let refuse = &self.options.refuse;
+        if refuse.0.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let figures = FrameFigures::of(image);
+        stages.check_ms = Some(milliseconds_since(start));
+        let Some(figures) = figures else { return Ok(()) };
+        // A picture that is bad by itself is no measure for the next one: a dark one looks like every other.
+        match figures.bad().filter(|kind| refuse.contains(*kind)) {
+            Some(kind) => return Err(kind),
+            None => *fingerprint = Some(figures.fingerprint),
+        }
+        let is_frozen = refuse.contains(BadFrame::Frozen) && context.previous == Some(figures.fingerprint);
+        if is_frozen { Err(BadFrame::Frozen) } else { Ok(()) }
+    }
+
+    fn embed(&self, image: &RgbImage, stages: &mut StageTimes) -> Result<Vec<f32>, FrameError> {
         let start = Instant::now();
         let encoder = self.encoder.as_ref().ok_or_else(|| FrameError::Embed("no encoder is loaded".to_owned()))?;
-        let embedding = encoder.embed(&image, View::Query).map_err(|error| FrameError::Embed(error.to_string()))?;
+        let embedding = encoder.embed(image, View::Query).map_err(|error| FrameError::Embed(error.to_string()))?;
         stages.embed_ms = Some(milliseconds_since(start));
         Ok(embedding.into_vec())
     }
@@ -218,6 +261,12 @@ impl Pipeline {
         let dissimilar = similar.split_off(retrieval.similar.len().min(similar.len()));
         Ok((similar, dissimilar))
     }
+}
+
+/// Why a frame gets no further than its picture.
+enum Stopped {
+    Failed(FrameError),
+    Refused(BadFrame),
 }
 
 /// The dissimilar end as it is without a pool: only the similar one is looked at further down. References drawn at random

@@ -8,6 +8,7 @@
 mod answers;
 mod backoff;
 mod boot;
+mod camera_memory;
 mod clock;
 mod commands;
 mod counters;

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
-use geolocated::locate::{Pipeline, PipelineOptions};
+use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -25,6 +25,7 @@ use crate::metrics::{RANKS, Threshold, ranks_for_labels};
 use crate::npy::NpyReader;
 use crate::output::{JsonTarget, say};
 use crate::poses::PoseTable;
+use crate::refuse_arg::{RefuseArg, refused};
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
 use crate::rerank_args::{RerankArgs, StrategyArg};
@@ -100,6 +101,10 @@ pub struct EvaluateArgs {
     /// Distances in metres at which shares are reported
     #[arg(long, value_name = "M[,M...]", value_delimiter = ',', default_value = "10,25,50,100")]
     thresholds_m: Vec<Threshold>,
+    /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, frozen, all or none. Frozen ones are
+    /// told within a flight (column flight), by the times of its frames
+    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
+    refuse: Vec<RefuseArg>,
     /// Exit with status 3 when this does not hold of the JSON; may be given several times
     #[arg(long, value_name = "'recall.1.25>=0.85'")]
     require: Vec<Requirement>,
@@ -121,6 +126,12 @@ const NEED_COMPARATOR: [(&str, &str); 7] = [
     ("pointwise_yes_no", "comparator"),
     ("pointwise_score", "comparator"),
 ];
+
+impl EvaluateArgs {
+    fn refuse(&self) -> RefusedFrames {
+        refused(&self.refuse)
+    }
+}
 
 /// Runs the verb.
 ///
@@ -144,7 +155,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
     let pool = if strategies.is_empty() { 0 } else { args.second.pool() };
-    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
+    let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
     let pipeline = open(args, options)?;
     let reranker = open_reranker(args, &strategies, &pipeline)?;
     let answers = answer(args, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
@@ -217,6 +228,7 @@ fn answer(
         on_reranked: Some(&show),
         images: args.images.as_deref(),
         limits: pipeline.limits(),
+        refuse_frozen: args.refuse().contains(BadFrame::Frozen),
     };
     let answers = answer_all(&stages, queries.to_vec(), args.threads);
     explainer.finish()?;

@@ -9,8 +9,8 @@ use super::super::PublishStages;
 use super::ActivateWhen;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
-use crate::locate::FuseOptions;
 use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
+use crate::locate::{FuseOptions, RefusedFrames};
 use crate::reranker::POOL;
 
 #[derive(Debug, Deserialize)]
@@ -180,6 +180,7 @@ pub(super) struct FramesSection {
     pub(super) max_age_s: f64,
     pub(super) max_cameras: usize,
     pub(super) max_waiting_bytes: usize,
+    pub(super) refuse: RefusedFrames,
 }
 
 impl Default for FramesSection {
@@ -191,6 +192,7 @@ impl Default for FramesSection {
             max_age_s: 30.0,
             max_cameras: 16,
             max_waiting_bytes: 64 << 20,
+            refuse: RefusedFrames::default(),
         }
     }
 }

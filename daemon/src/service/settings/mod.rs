@@ -23,7 +23,7 @@ pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, Sourc
 pub use self::updates::{ActivateWhen, GenerationSettings, UpdateSettings};
 use self::validation::Validation;
 use super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
-use crate::locate::FuseOptions;
+use crate::locate::{FuseOptions, RefusedFrames};
 
 /// Settings that make sense: every value was checked.
 #[derive(Debug, Clone)]
@@ -58,6 +58,8 @@ pub struct Settings {
     pub decode: DecodeLimits,
     /// Frames whose given capture time is further back than this are dropped, in milliseconds.
     pub max_frame_age_ms: i64,
+    /// Which bad frames get no fix.
+    pub refuse: RefusedFrames,
     /// Bounds of the waiting frames.
     pub inbox: InboxLimits,
     /// Bounds of the waiting answers.

@@ -55,6 +55,7 @@ impl Validation<'_> {
             search,
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
+            refuse: file.frames.refuse,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
             outbox: self.outbox(&file.outbox)?,
             sources: self.sources(&file.source, file.frames.max_cameras)?,
