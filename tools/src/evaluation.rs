@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
 use geolocated::locate::{
-    BadFrame, CameraContext, Candidate, Frame, Hints, LastPicture, NoFixReason, Outcome, Pipeline, Prediction,
-    Reranking, StageTimes, distance_m,
+    BadFrame, CameraContext, Candidate, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
+    Prediction, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
 use quantized_models::{DecodeLimits, decode};
 
 use crate::baseline::{Baseline, random_rows, retrieve};
+use crate::evaluated_hints::EvaluatedHints;
 use crate::metrics::{Judged, Labelled};
 use crate::ordered::ordered_map;
 use crate::pictures;
@@ -57,6 +58,8 @@ pub struct Answered {
     pub bad: Option<BadFrame>,
     /// What the picture is recognised by when it comes again.
     pub picture: Option<LastPicture>,
+    /// Hints that were to be used and could not be.
+    pub ignored: Vec<IgnoredHint>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
 }
@@ -125,11 +128,13 @@ pub struct Stages<'a> {
     pub limits: &'a DecodeLimits,
     /// Whether a frozen camera's pictures get no fix.
     pub refuse_frozen: bool,
+    /// What the rows' columns tell of the frames.
+    pub hints: EvaluatedHints,
 }
 
 /// Runs all queries, each on its own through [`Pipeline::locate`] or, for vectors made elsewhere,
-/// [`Pipeline::locate_embedding`], and then through [`Reranker::rerank`]. Neither the true place nor heading, height or
-/// time reach them.
+/// [`Pipeline::locate_embedding`], and then through [`Reranker::rerank`]. The true place does not reach them, and heading,
+/// height and priors only as [`EvaluatedHints`] say.
 pub fn answer_all(stages: &Stages<'_>, queries: Vec<Query<'_>>, threads: usize) -> Vec<Answered> {
     let progress = Progress::new("locating", queries.len());
     let mut answers = Vec::with_capacity(queries.len());
@@ -178,27 +183,24 @@ fn refuse_frozen(answers: &mut [Answered]) {
 fn answer(stages: &Stages<'_>, query: &Query<'_>) -> Answered {
     let file = &query.pose.file;
     let read = |images| pictures::read_below(images, file, stages.limits);
-    let frame = stages.images.map(|images| read(images).map(|encoded| frame(file, encoded)));
+    let frame = stages.images.map(|images| read(images).map(|encoded| stages.hints.frame(query.pose, encoded)));
     let prediction = match (&query.vector, &frame) {
-        (Some(vector), _) => Ok((stages.pipeline.locate_embedding(vector, None), None)),
-        (None, Some(Ok(frame))) => {
-            let located = stages.pipeline.locate_in(frame, &CameraContext::default());
-            Ok((located.prediction, located.fingerprint))
-        }
+        (Some(vector), _) => Ok(stages.hints.locate_vector(stages.pipeline, query.pose, vector)),
+        (None, Some(Ok(frame))) => Ok(stages.hints.locate(stages.pipeline, query.pose, frame)),
         (None, Some(Err(error))) => Err(format!("{}: {error}", error.reason())),
         (None, None) => Err("missing_picture: there is no folder of pictures".to_owned()),
     };
-    let (prediction, fingerprint) = match prediction {
-        Ok((prediction, fingerprint)) => (Ok(prediction), fingerprint),
-        Err(reason) => (Err(reason), None),
+    let (prediction, fingerprint, ignored) = match prediction {
+        Ok(Located { prediction, fingerprint, ignored, .. }) => (Ok(prediction), fingerprint, ignored),
+        Err(reason) => (Err(reason), None, Vec::new()),
     };
     let captured_at_ms = query.pose.place.captured_at_ms;
     let picture = fingerprint.map(|fingerprint| LastPicture { fingerprint, captured_at_ms });
-    let answered = Answered { picture, ..judge(query, prediction.clone()) };
+    let answered = Answered { picture, ignored, ..judge(query, prediction.clone()) };
     match (&stages.second, prediction, frame) {
         (Some(second), Ok(retrieved), Some(frame)) if !retrieved.similar.is_empty() => {
             // A query's vector may come without its picture, which is then a frame that cannot be read.
-            let frame = frame.unwrap_or_else(|_| self::frame(file, Vec::new()));
+            let frame = frame.unwrap_or_else(|_| stages.hints.frame(query.pose, Vec::new()));
             answer_again(stages, second, (query, &frame), &retrieved, answered)
         }
         _ => answered,
@@ -266,17 +268,6 @@ fn second_answer(
     })
 }
 
-fn frame(file: &str, encoded: Vec<u8>) -> Frame {
-    Frame {
-        id: file.to_owned(),
-        camera: "evaluate".to_owned(),
-        captured_at_ms: None,
-        hints: Hints::default(),
-        prior: None,
-        encoded,
-    }
-}
-
 fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered {
     let truth = &query.pose.place;
     let from_truth_m = |lat_deg, lon_deg| distance_m(truth.lat_deg, truth.lon_deg, lat_deg, lon_deg);
@@ -295,6 +286,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         second: Vec::new(),
         bad: None,
         picture: None,
+        ignored: Vec::new(),
         columns: query.pose.columns.clone(),
     };
     let prediction = match prediction {

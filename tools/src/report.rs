@@ -90,6 +90,9 @@ pub struct Report {
     /// Frames refused before the encoder, those from outside too; absent where there was none and none is labelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bad_frames: Option<BadFrames>,
+    /// How many frames brought a hint that could not be used, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hints_ignored: BTreeMap<&'static str, usize>,
     /// Figures of labelled queries.
     #[serde(flatten)]
     pub labels: Option<LabelFigures>,
@@ -151,6 +154,7 @@ impl Report {
             no_fix: no_fix(&queries),
             outside_fixes: outside.iter().filter(|answer| answer.published == Published::Fix).count(),
             bad_frames: BadFrames::of(answers),
+            hints_ignored: hints_ignored(answers),
             labels: label_figures(&labelled, references),
             intervals: all.intervals,
             by: by.iter().map(|column| (column.clone(), groups(&queries, column, thresholds))).collect(),
@@ -162,6 +166,14 @@ impl Report {
             evaluated,
         }
     }
+}
+
+fn hints_ignored(answers: &[Answered]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for reason in answers.iter().flat_map(|answer| &answer.ignored) {
+        *counts.entry(reason.as_str()).or_default() += 1;
+    }
+    counts
 }
 
 fn no_fix(queries: &[&Answered]) -> BTreeMap<&'static str, usize> {

@@ -156,8 +156,9 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
         second_stage: start_second_stage(shared, &answers)?,
         answers,
         heartbeat: Arc::clone(heartbeat),
-        cameras: CameraMemory::new(shared.settings.inbox.cameras),
+        cameras: CameraMemory::new(shared.settings.inbox.cameras, shared.settings.cameras.clone()),
         max_frame_age_ms: shared.settings.max_frame_age_ms,
+        counters: Arc::clone(&shared.counters),
     };
     let mut worker_done = spawn("pipeline", move || worker.run())?;
     let (phase, phases) = watch::channel(Phase::Running);

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quantized_models::ExifTags;
+use tracing::debug;
 
 use super::answers::Answers;
 use super::camera_memory::CameraMemory;
 use super::generations::Live;
 use super::inbox::Taken;
 use super::second_stage::SecondStage;
-use super::{Arrived, Inbox};
+use super::{Arrived, Counters, Inbox};
 use crate::locate::{
     CameraContext, FixMessage, Frame, FrameError, Located, NoFixReason, Pipeline, Prediction, StageTimes,
 };
@@ -56,6 +57,7 @@ pub(super) struct Worker {
     pub(super) cameras: CameraMemory,
     /// Frames that waited for longer than this get no fix, milliseconds.
     pub(super) max_frame_age_ms: i64,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Worker {
@@ -97,8 +99,13 @@ impl Worker {
         let prediction = if is_stale(wait, self.max_frame_age_ms) {
             Prediction::no_fix(NoFixReason::Stale, StageTimes::default())
         } else {
+            self.cameras.prepare(&frame.camera, pipeline);
             let located = locate(pipeline, &frame, &self.cameras.before(&frame));
-            self.cameras.remember(&frame, located.fingerprint);
+            self.cameras.remember(&frame, &located);
+            for ignored in &located.ignored {
+                self.counters.metadata_refused.add_one();
+                debug!(camera = frame.camera, id = frame.id, reason = ignored.as_str(), "a hint is not used");
+            }
             located.prediction
         };
         let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
@@ -111,11 +118,9 @@ impl Worker {
 }
 
 /// A frame that makes the pipeline panic costs its own answer and nothing else.
-fn locate(pipeline: &Pipeline, frame: &Frame, context: &CameraContext) -> Located {
-    catch_unwind(AssertUnwindSafe(|| pipeline.locate_in(frame, context))).unwrap_or_else(|_| Located {
-        prediction: Prediction::failed(FrameError::Panicked, StageTimes::default()),
-        fingerprint: None,
-    })
+fn locate(pipeline: &Pipeline, frame: &Frame, context: &CameraContext<'_>) -> Located {
+    catch_unwind(AssertUnwindSafe(|| pipeline.locate_in(frame, context)))
+        .unwrap_or_else(|_| Prediction::failed(FrameError::Panicked, StageTimes::default()).into())
 }
 
 /// Whether a frame that was new enough when it came has waited for too long, as it does when no index serves yet: its

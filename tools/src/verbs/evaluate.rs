@@ -16,6 +16,7 @@ use crate::baseline::Baseline;
 use crate::builtin;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
+use crate::evaluated_hints::{EvaluatedHints, HintArg};
 use crate::evaluation::{
     Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
 };
@@ -41,7 +42,7 @@ const OUTSIDE: &str = "outside";
 
 /// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
 ///
-/// The true position never reaches the pipeline, nor do heading, height or time. Distances are great-circle distances
+/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone. Distances are great-circle distances
 /// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
 #[derive(Debug, Args)]
 #[command(
@@ -101,6 +102,17 @@ pub struct EvaluateArgs {
     /// Distances in metres at which shares are reported
     #[arg(long, value_name = "M[,M...]", value_delimiter = ',', default_value = "10,25,50,100")]
     thresholds_m: Vec<Threshold>,
+    /// Use these measurements of the rows: heading (column heading_deg) turns pictures north up, altitude (agl_m,
+    /// hfov_deg) brings them to the size of the references, both with pitch_deg where there is one; prior (prior_lat,
+    /// prior_lon, prior_radius_m) weighs candidates by their distance
+    #[arg(long, value_name = "HINT[,...]", value_delimiter = ',')]
+    hints: Vec<HintArg>,
+    /// With --hints heading: cut the corners of turned pictures off instead of filling them with the mirrored picture
+    #[arg(long, requires = "hints")]
+    cut_corners: bool,
+    /// Look for frames about the mean of their flight's embeddings so far, and references about that of the index
+    #[arg(long)]
+    centre: bool,
     /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, frozen, all or none. Frozen ones are
     /// told within a flight (column flight), by the times of its frames
     #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
@@ -141,6 +153,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let strategies = strategies(args)?;
     let limits = DecodeLimits::default();
     let table = load_truth(args, &limits)?;
+    let hints = EvaluatedHints::new(&args.hints, args.cut_corners, args.centre, &table)?;
+    if args.centre && args.threads > 1 {
+        bail!("--centre: expected --threads 1, since a flight's mean is that of its frames so far");
+    }
     let split = load_split(args.split.as_deref())?;
     let mut queries = choose(args, &table, split.as_ref())?;
     let shards = args.index.open()?;
@@ -158,7 +174,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
     let pipeline = open(args, options)?;
     let reranker = open_reranker(args, &strategies, &pipeline)?;
-    let answers = answer(args, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
+    let answers = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
     let evaluated = Evaluated {
         comparator: reranker.as_ref().map(|reranker| reranker.comparator().name().to_owned()),
         space: pipeline.shards().space().to_owned(),
@@ -212,6 +228,7 @@ fn open_reranker(
 /// Runs all queries, and writes the pages that are asked for.
 fn answer(
     args: &EvaluateArgs,
+    hints: EvaluatedHints,
     (pipeline, reranker): (&Pipeline, Option<&Reranker>),
     strategies: &[RerankOptions],
     queries: &[Query<'_>],
@@ -229,6 +246,7 @@ fn answer(
         images: args.images.as_deref(),
         limits: pipeline.limits(),
         refuse_frozen: args.refuse().contains(BadFrame::Frozen),
+        hints,
     };
     let answers = answer_all(&stages, queries.to_vec(), args.threads);
     explainer.finish()?;

@@ -1,5 +1,6 @@
 //! The settings file, section by section, as it is written. What is not said has a default here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use super::super::PublishStages;
 use super::ActivateWhen;
+use super::cameras::CameraSettings;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
 use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
@@ -28,6 +30,8 @@ pub(super) struct SettingsFile {
     pub(super) metrics: Option<MetricsSection>,
     #[serde(default)]
     pub(super) source: Vec<SourceSection>,
+    #[serde(default)]
+    pub(super) camera: BTreeMap<String, CameraSettings>,
     #[serde(default)]
     pub(super) publish: PublishSection,
     #[serde(default)]
