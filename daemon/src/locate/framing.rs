@@ -250,6 +250,9 @@ impl Source<'_> {
 
 /// The position within `0..side` that mirroring at both ends leads to.
 fn mirrored(at: i64, side: i64) -> i64 {
+    if (0..side).contains(&at) {
+        return at;
+    }
     let within = at.rem_euclid((2 * side).max(1));
     if within < side { within } else { 2 * side - 1 - within }
 }
