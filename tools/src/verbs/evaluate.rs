@@ -42,7 +42,8 @@ const OUTSIDE: &str = "outside";
 
 /// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
 ///
-/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone. Distances are great-circle distances
+/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone.
+/// Distances are great-circle distances
 /// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
 #[derive(Debug, Args)]
 #[command(
