@@ -53,6 +53,7 @@ fn every_settings_file_shown_is_accepted() {
         let settings = Settings::load(&path("geolocated.toml"), []).unwrap();
         assert_eq!(settings.device, "drone-7");
         assert_eq!(settings.fuse, geolocated::locate::FuseOptions::default(), "the defaults shown are the defaults");
+        assert_eq!(settings.refuse, geolocated::locate::RefusedFrames::default());
         assert_eq!(settings.decode, quantized_models::DecodeLimits::default());
         let defaults = searches.get_or_insert_with(|| settings.search.clone());
         assert_eq!((&settings.search, settings.prefault), (&*defaults, false));

@@ -360,6 +360,21 @@ fn frames_wait_until_the_first_generation_is_there() {
 }
 
 #[test]
+fn a_frame_that_waits_for_too_long_gets_no_fix_but_the_reason() {
+    let Some(mut scene) = Scene::new("a_frame_that_waits_for_too_long_gets_no_fix_but_the_reason") else { return };
+    let _daemon = scene.start("[frames]\nmax_age_s = 0.2\n");
+    let frame = scene.flight.frame(&scene.flight.files("query")[0]);
+    scene.client.publish_with(&format!("{BASE}/cam/nadir/frame"), frame, &[("id", "early")]);
+    // That the frame is older than its limit when the index comes is what this is about.
+    std::thread::sleep(Duration::from_millis(400));
+    scene.bring(1);
+    let fix = scene.client.next("the early frame's answer", |message| message.topic.ends_with("/fix")).json();
+    assert_valid("fix", &fix);
+    assert_eq!((&fix["status"], &fix["reason"]), (&json!("no_fix"), &json!("stale")), "{fix}");
+    assert_eq!(scene.serves(), 1, "the next one is new enough");
+}
+
+#[test]
 fn a_generation_whose_starts_fail_gives_way_to_the_one_before() {
     let Some(mut scene) = Scene::new("a_generation_whose_starts_fail_gives_way_to_the_one_before") else { return };
     scene.bring(1);

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
-use geolocated::locate::{Candidate, Frame, Hints, Outcome, Pipeline, Prediction, Reranking, StageTimes, distance_m};
+use geolocated::locate::{
+    BadFrame, CameraContext, Candidate, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
+    Prediction, Reranking, StageTimes, distance_m,
+};
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
 use quantized_models::{DecodeLimits, decode};
 
 use crate::baseline::{Baseline, random_rows, retrieve};
+use crate::evaluated_hints::EvaluatedHints;
 use crate::metrics::{Judged, Labelled};
 use crate::ordered::ordered_map;
 use crate::pictures;
@@ -50,6 +54,12 @@ pub struct Answered {
     /// What became of the query by each strategy, in the order in which they were asked for; the first one's answer is
     /// what was published.
     pub second: Vec<SecondAnswer>,
+    /// What is wrong with the picture, where that is why there is no fix.
+    pub bad: Option<BadFrame>,
+    /// What the picture is recognised by when it comes again.
+    pub picture: Option<LastPicture>,
+    /// Hints that were to be used and could not be.
+    pub ignored: Vec<IgnoredHint>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
 }
@@ -116,11 +126,15 @@ pub struct Stages<'a> {
     pub images: Option<&'a Path>,
     /// What a picture may be at most.
     pub limits: &'a DecodeLimits,
+    /// Whether a frozen camera's pictures get no fix.
+    pub refuse_frozen: bool,
+    /// What the rows' columns tell of the frames.
+    pub hints: EvaluatedHints,
 }
 
 /// Runs all queries, each on its own through [`Pipeline::locate`] or, for vectors made elsewhere,
-/// [`Pipeline::locate_embedding`], and then through [`Reranker::rerank`]. Neither the true place nor heading, height or
-/// time reach them.
+/// [`Pipeline::locate_embedding`], and then through [`Reranker::rerank`]. The true place does not reach them, and heading,
+/// height and priors only as [`EvaluatedHints`] say.
 pub fn answer_all(stages: &Stages<'_>, queries: Vec<Query<'_>>, threads: usize) -> Vec<Answered> {
     let progress = Progress::new("locating", queries.len());
     let mut answers = Vec::with_capacity(queries.len());
@@ -138,26 +152,55 @@ pub fn answer_all(stages: &Stages<'_>, queries: Vec<Query<'_>>, threads: usize) 
         },
     );
     match never_fails {
-        Ok(()) => answers,
+        Ok(()) => {
+            if stages.refuse_frozen {
+                refuse_frozen(&mut answers);
+            }
+            answers
+        }
         Err(never) => match never {},
+    }
+}
+
+/// Takes the fix from frames that show the same picture as the one before in their flight, as the daemon does with one
+/// camera's frames. Rows without a flight are single pictures. Each frame was answered by itself, so this comes after.
+fn refuse_frozen(answers: &mut [Answered]) {
+    let mut last: BTreeMap<String, LastPicture> = BTreeMap::new();
+    for answer in answers {
+        let Some((flight, picture)) = answer.columns.get("flight").cloned().zip(answer.picture) else { continue };
+        let before = last.insert(flight, picture);
+        let context = CameraContext::after(before, picture.captured_at_ms);
+        if context.previous == Some(picture.fingerprint) {
+            let none = Judged::default();
+            answer.published = Published::NoFix(NoFixReason::BadFrame(BadFrame::Frozen).as_str());
+            answer.bad = Some(BadFrame::Frozen);
+            (answer.judged, answer.retrieved) = (none.clone(), none);
+            answer.second.clear();
+        }
     }
 }
 
 fn answer(stages: &Stages<'_>, query: &Query<'_>) -> Answered {
     let file = &query.pose.file;
     let read = |images| pictures::read_below(images, file, stages.limits);
-    let frame = stages.images.map(|images| read(images).map(|encoded| frame(file, encoded)));
+    let frame = stages.images.map(|images| read(images).map(|encoded| stages.hints.frame(query.pose, encoded)));
     let prediction = match (&query.vector, &frame) {
-        (Some(vector), _) => Ok(stages.pipeline.locate_embedding(vector, None)),
-        (None, Some(Ok(frame))) => Ok(stages.pipeline.locate(frame)),
+        (Some(vector), _) => Ok(stages.hints.locate_vector(stages.pipeline, query.pose, vector)),
+        (None, Some(Ok(frame))) => Ok(stages.hints.locate(stages.pipeline, query.pose, frame)),
         (None, Some(Err(error))) => Err(format!("{}: {error}", error.reason())),
         (None, None) => Err("missing_picture: there is no folder of pictures".to_owned()),
     };
-    let answered = judge(query, prediction.clone());
+    let (prediction, fingerprint, ignored) = match prediction {
+        Ok(Located { prediction, fingerprint, ignored, .. }) => (Ok(prediction), fingerprint, ignored),
+        Err(reason) => (Err(reason), None, Vec::new()),
+    };
+    let captured_at_ms = query.pose.place.captured_at_ms;
+    let picture = fingerprint.map(|fingerprint| LastPicture { fingerprint, captured_at_ms });
+    let answered = Answered { picture, ignored, ..judge(query, prediction.clone()) };
     match (&stages.second, prediction, frame) {
         (Some(second), Ok(retrieved), Some(frame)) if !retrieved.similar.is_empty() => {
             // A query's vector may come without its picture, which is then a frame that cannot be read.
-            let frame = frame.unwrap_or_else(|_| self::frame(file, Vec::new()));
+            let frame = frame.unwrap_or_else(|_| stages.hints.frame(query.pose, Vec::new()));
             answer_again(stages, second, (query, &frame), &retrieved, answered)
         }
         _ => answered,
@@ -183,7 +226,11 @@ fn answer_again(
             if let Some(show) = stages.on_reranked {
                 show(query, frame, retrieved, &reranked);
             }
-            answered = Answered { retrieved: answered.retrieved, ..judge(query, Ok(reranked.prediction)) };
+            answered = Answered {
+                retrieved: answered.retrieved,
+                picture: answered.picture,
+                ..judge(query, Ok(reranked.prediction))
+            };
         }
     }
     Answered { second: answers, ..answered }
@@ -221,17 +268,6 @@ fn second_answer(
     })
 }
 
-fn frame(file: &str, encoded: Vec<u8>) -> Frame {
-    Frame {
-        id: file.to_owned(),
-        camera: "evaluate".to_owned(),
-        captured_at_ms: None,
-        hints: Hints::default(),
-        prior: None,
-        encoded,
-    }
-}
-
 fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered {
     let truth = &query.pose.place;
     let from_truth_m = |lat_deg, lon_deg| distance_m(truth.lat_deg, truth.lon_deg, lat_deg, lon_deg);
@@ -248,6 +284,9 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         stages: StageTimes::default(),
         retrieved: Judged::default(),
         second: Vec::new(),
+        bad: None,
+        picture: None,
+        ignored: Vec::new(),
         columns: query.pose.columns.clone(),
     };
     let prediction = match prediction {
@@ -266,7 +305,12 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
             Published::Fix
         }
         Outcome::Ambiguous => Published::Ambiguous,
-        Outcome::NoFix(reason) => Published::NoFix(reason.as_str()),
+        Outcome::NoFix(reason) => {
+            if let NoFixReason::BadFrame(kind) = reason {
+                answered.bad = Some(*kind);
+            }
+            Published::NoFix(reason.as_str())
+        }
         Outcome::Error(error) => Published::Error(error.to_string()),
     };
     answered.retrieved = answered.judged.clone();

@@ -3,6 +3,7 @@
 //! One file per verb lies under [`verbs`]; what several verbs share lies beside it. `geolocate evaluate` and
 //! `geolocate locate` call [`geolocated::locate::Pipeline`], the very function that the daemon runs.
 
+pub mod bad_frames;
 pub mod baseline;
 pub mod bench;
 pub mod bootstrap;
@@ -10,10 +11,12 @@ pub mod builtin;
 pub mod catalog;
 pub mod cli;
 pub mod dataset;
+pub mod evaluated_hints;
 pub mod evaluation;
 pub mod explain;
 pub mod index_args;
 mod json_spool;
+pub mod labels;
 pub mod layout_arg;
 pub mod left_out;
 pub mod metrics;
@@ -24,6 +27,7 @@ pub mod pictures;
 mod pose_row;
 pub mod poses;
 pub mod progress;
+pub mod refuse_arg;
 pub mod report;
 pub mod require;
 pub mod rerank_args;

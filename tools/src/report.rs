@@ -6,6 +6,7 @@ use std::fmt::Write;
 use geolocated::locate::StageTimes;
 use serde::Serialize;
 
+use crate::bad_frames::BadFrames;
 use crate::evaluation::{Answered, Published};
 use crate::metrics::{
     Intervals, Judged, LabelFigures, Labelled, Ordered, Recall, Threshold, intervals, label_figures, quantile, recall,
@@ -86,6 +87,12 @@ pub struct Report {
     pub no_fix: BTreeMap<&'static str, usize>,
     /// How many frames from outside got a fix.
     pub outside_fixes: usize,
+    /// Frames refused before the encoder, those from outside too; absent where there was none and none is labelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_frames: Option<BadFrames>,
+    /// How many frames brought a hint that could not be used, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hints_ignored: BTreeMap<&'static str, usize>,
     /// Figures of labelled queries.
     #[serde(flatten)]
     pub labels: Option<LabelFigures>,
@@ -146,6 +153,8 @@ impl Report {
             errors: queries.iter().filter(|answer| matches!(answer.published, Published::Error(_))).count(),
             no_fix: no_fix(&queries),
             outside_fixes: outside.iter().filter(|answer| answer.published == Published::Fix).count(),
+            bad_frames: BadFrames::of(answers),
+            hints_ignored: hints_ignored(answers),
             labels: label_figures(&labelled, references),
             intervals: all.intervals,
             by: by.iter().map(|column| (column.clone(), groups(&queries, column, thresholds))).collect(),
@@ -157,6 +166,14 @@ impl Report {
             evaluated,
         }
     }
+}
+
+fn hints_ignored(answers: &[Answered]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for reason in answers.iter().flat_map(|answer| &answer.ignored) {
+        *counts.entry(reason.as_str()).or_default() += 1;
+    }
+    counts
 }
 
 fn no_fix(queries: &[&Answered]) -> BTreeMap<&'static str, usize> {
@@ -187,8 +204,9 @@ fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
 type StageOf = fn(&StageTimes) -> Option<f64>;
 
 fn stage_quantiles(answers: &[Answered]) -> Ordered<Ordered<f64>> {
-    let stages: [(&str, StageOf); 6] = [
+    let stages: [(&str, StageOf); 7] = [
         ("decode", |stages| stages.decode_ms),
+        ("check", |stages| stages.check_ms),
         ("embed", |stages| stages.embed_ms),
         ("search", |stages| stages.search_ms),
         ("rerank", |stages| stages.rerank_ms),
@@ -253,6 +271,9 @@ impl Report {
             self.outside_fixes,
             self.outside
         );
+        if let Some(bad_frames) = &self.bad_frames {
+            text.push_str(&bad_frames.text());
+        }
         if let (Some(p50), Some(p90)) = (self.error_m.get("p50"), self.error_m.get("p90")) {
             let _ = writeln!(text, "error of fixes: median {p50:.1} m, 90 % within {p90:.1} m");
         }

@@ -19,4 +19,6 @@ pub struct Candidate {
     /// references whose centres are nearer than the sum of theirs share nearly half of their ground or more; tiles cut
     /// with half of their side in common lie clearly within it.
     pub extent_m: Option<f64>,
+    /// What a prior adds to the logarithm of its weight, at most 0; 0 without a prior that weighs.
+    pub prior_nats: f64,
 }

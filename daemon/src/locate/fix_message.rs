@@ -46,7 +46,8 @@ pub struct FixMessage {
     pub replay: Option<bool>,
     /// What kind of answer this is.
     pub status: MessageStatus,
-    /// For `no_fix` an enumerated word, for `error` an enumerated word, a colon and a sentence.
+    /// For `no_fix` an enumerated word, after `bad_frame` a colon and the kind; for `error` an enumerated word, a colon
+    /// and a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Latitude in WGS 84 degrees.
@@ -225,7 +226,7 @@ impl FixMessage {
                 (MessageStatus::Fix, None, Some(View { lat: degrees(fix.lat_deg), lon: degrees(fix.lon_deg) }))
             }
             Outcome::Ambiguous => (MessageStatus::Ambiguous, None, None),
-            Outcome::NoFix(reason) => (MessageStatus::NoFix, Some(reason.as_str().to_owned()), None),
+            Outcome::NoFix(reason) => (MessageStatus::NoFix, Some(reason.to_string()), None),
             Outcome::Error(error) => (MessageStatus::Error, Some(error.to_string()), None),
         };
         let of_ground = pipeline.position_of() == PositionOf::FootprintCentre;

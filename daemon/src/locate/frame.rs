@@ -3,6 +3,8 @@
 use index_shards::Window;
 use serde::{Deserialize, Serialize};
 
+use super::distance_m;
+
 /// One encoded picture with its metadata, as a source hands it to the pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
@@ -67,6 +69,28 @@ impl Prior {
     }
 }
 
+/// A radius is taken to hold 95 % of the places: so many deviations of a Gaussian in two dimensions.
+const DEVIATIONS_OF_RADIUS: f64 = 2.447_7;
+/// What a candidate far from the prior loses at most: a wrong prior must not outweigh everything that is seen.
+const MOST_NATS: f64 = 6.0;
+/// Where a prior weighs, the search reaches so many of its radii.
+const RADII_OF_WINDOW: f64 = 3.0;
+
+impl Prior {
+    /// What it adds to the logarithm of a place's weight: that of a Gaussian whose 95 % circle has the prior's radius, 0
+    /// at its centre, never less than -6.
+    pub fn log_weight(&self, lat_deg: f64, lon_deg: f64) -> f64 {
+        let metres = distance_m(self.lat_deg, self.lon_deg, lat_deg, lon_deg);
+        let deviations = metres * DEVIATIONS_OF_RADIUS / self.radius_m;
+        (-deviations * deviations / 2.0).max(-MOST_NATS)
+    }
+
+    /// The window of a search whose candidates are weighed by the prior.
+    pub(crate) fn wide_window(self) -> Window {
+        Window::from(Self { radius_m: self.radius_m * RADII_OF_WINDOW, ..self })
+    }
+}
+
 impl From<Prior> for Window {
     fn from(prior: Prior) -> Self {
         Self::Circle { lat_deg: prior.lat_deg, lon_deg: prior.lon_deg, radius_m: prior.radius_m }
@@ -76,6 +100,16 @@ impl From<Prior> for Window {
 #[cfg(test)]
 mod tests {
     use super::Prior;
+
+    #[test]
+    fn a_prior_weighs_by_distance_and_never_decides_alone() {
+        let prior = Prior::new(0.0, 179.9999, 100.0).unwrap();
+        assert!(prior.log_weight(0.0, 179.9999).abs() < 1e-9);
+        // One radius away: -3 nats by definition of the 95 % circle, across the antimeridian too.
+        let lon_deg = 179.9999 + 100.0 / 111_195.08 - 360.0;
+        assert!((prior.log_weight(0.0, lon_deg) + 2.9956).abs() < 1e-3, "{}", prior.log_weight(0.0, lon_deg));
+        assert!((prior.log_weight(80.0, 0.0) + 6.0).abs() < 1e-9);
+    }
 
     #[test]
     fn a_prior_with_impossible_numbers_names_the_number() {

@@ -53,7 +53,7 @@ pub fn fuse_weighted(weighted: Vec<(&Candidate, f64)>, options: &FuseOptions) ->
 /// A candidate with its weight.
 type Weighted<'a> = (&'a Candidate, f64);
 
-/// Logarithm of each candidate's weight by the retrieval: 0 for the best one.
+/// Logarithm of each candidate's weight by the retrieval, 0 for the best one, and by the prior, where there is one.
 pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
     let best = similar.iter().map(|candidate| f64::from(candidate.similarity)).fold(f64::NEG_INFINITY, f64::max);
     let far: f64 = dissimilar.iter().map(|candidate| f64::from(candidate.similarity)).sum();
@@ -63,7 +63,7 @@ pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharp
         .iter()
         .map(|candidate| {
             let below_best = best - f64::from(candidate.similarity);
-            if range > 0.0 { -sharpness * below_best / range } else { 0.0 }
+            candidate.prior_nats + if range > 0.0 { -sharpness * below_best / range } else { 0.0 }
         })
         .collect()
 }
@@ -101,7 +101,16 @@ mod tests {
     use super::*;
 
     fn candidate(lat_deg: f64, lon_deg: f64, similarity: f32) -> Candidate {
-        Candidate { lat_deg, lon_deg, similarity, reference: String::new(), shard: 0, row: 0, extent_m: None }
+        Candidate {
+            lat_deg,
+            lon_deg,
+            similarity,
+            reference: String::new(),
+            shard: 0,
+            row: 0,
+            extent_m: None,
+            prior_nats: 0.0,
+        }
     }
 
     fn far_end() -> Vec<Candidate> {

@@ -7,25 +7,33 @@
 //! is what ships.
 
 mod candidate;
+mod centring;
+mod context;
 mod fix_message;
 mod frame;
+mod framing;
 mod fuse;
 mod geodesy;
 mod pipeline;
 mod prediction;
+mod quality;
 pub mod rerank;
 mod reranking;
 
 pub(crate) use pipeline::same_space;
 
 pub use candidate::Candidate;
+pub use centring::CameraMean;
+pub use context::{CameraContext, LastPicture, Located};
 pub use fix_message::{
     FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
     StageMilliseconds, View, timestamp,
 };
 pub use frame::{Frame, Hints, Prior};
+pub use framing::{Corners, Framing, Hint, HintUse, IgnoredHint};
 pub use fuse::{FuseOptions, fuse, fuse_weighted};
 pub use geodesy::{distance_m, weighted_mean};
 pub use pipeline::{Pipeline, PipelineError, PipelineOptions};
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
+pub use quality::{BadFrame, Fingerprint, FrameFigures, RefusedFrames};
 pub use reranking::{RerankEnd, Reranking, reranked};

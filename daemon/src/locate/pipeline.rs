@@ -1,15 +1,17 @@
 //! The one function from a frame to its prediction.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use index_shards::{Dissimilar, Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
-use quantized_models::{DecodeLimits, Encoder, SpaceId, View, decode};
+use quantized_models::{DecodeLimits, Encoder, RgbImage, SpaceId, View, decode};
 use thiserror::Error;
 
+use super::centring::{centred, index_mean, rescore};
 use super::{
-    Candidate, Frame, FrameError, FuseOptions, NoFixReason, Outcome, Prediction, Prior, StageTimes, distance_m, fuse,
+    BadFrame, CameraContext, CameraMean, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing, FuseOptions,
+    IgnoredHint, Located, NoFixReason, Outcome, Prediction, Prior, RefusedFrames, StageTimes, distance_m, fuse,
 };
 
 /// What the pipeline may be told.
@@ -21,6 +23,8 @@ pub struct PipelineOptions {
     pub limits: DecodeLimits,
     /// How candidates become a position.
     pub fuse: FuseOptions,
+    /// Which bad frames get no fix; all kinds by default.
+    pub refuse: RefusedFrames,
     /// How many of the most similar references are found for a reranking. Where that is more than the search asks for,
     /// those beyond are [`Prediction::further`].
     pub pool: usize,
@@ -81,6 +85,8 @@ pub struct Pipeline {
     position_of: PositionOf,
     verified: bool,
     generation: Option<u64>,
+    mean: OnceLock<Option<Vec<f32>>>,
+    side_m: OnceLock<Option<f64>>,
 }
 
 impl Pipeline {
@@ -100,7 +106,16 @@ impl Pipeline {
         }
         let footprints = shards.shards().iter().all(|s| s.description().position_of == PositionOf::FootprintCentre);
         let position_of = if footprints { PositionOf::FootprintCentre } else { PositionOf::Camera };
-        Ok(Self { encoder, shards, options, position_of, verified, generation: None })
+        Ok(Self {
+            encoder,
+            shards,
+            options,
+            position_of,
+            verified,
+            generation: None,
+            mean: OnceLock::new(),
+            side_m: OnceLock::new(),
+        })
     }
 
     /// The same pipeline, whose index is that of this generation.
@@ -149,44 +164,159 @@ impl Pipeline {
         self.verified
     }
 
-    /// Answers where `frame` was taken: decode → embed → retrieve → fuse. Never fails: what goes wrong with the frame is
-    /// its outcome. The clock is read for the stage times alone.
+    /// Answers where `frame` was taken: decode → check → embed → retrieve → fuse. Never fails: what goes wrong with the
+    /// frame is its outcome. The clock is read for the stage times alone.
     pub fn locate(&self, frame: &Frame) -> Prediction {
+        self.locate_in(frame, &CameraContext::default()).prediction
+    }
+
+    /// The same for a camera of which something is remembered.
+    pub fn locate_in(&self, frame: &Frame, context: &CameraContext<'_>) -> Located {
         let start = Instant::now();
         let mut stages = StageTimes::default();
-        let mut prediction = match self.embed(&frame.encoded, &mut stages) {
-            Ok(embedding) => self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), stages),
-            Err(error) => Prediction::failed(error, stages),
+        let mut left = Left::default();
+        let mut prediction = match self.seen(frame, context, &mut stages, &mut left) {
+            Ok(embedding) => {
+                let prediction = self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), context, stages);
+                left.embedding = context.mean.map(|_| embedding);
+                prediction
+            }
+            Err(Stopped::Failed(error)) => Prediction::failed(error, stages),
+            Err(Stopped::Refused(kind)) => Prediction::no_fix(NoFixReason::BadFrame(kind), stages),
         };
         prediction.stages.total_ms = Some(milliseconds_since(start));
-        prediction
+        Located { prediction, fingerprint: left.fingerprint, embedding: left.embedding, ignored: left.ignored }
     }
 
-    /// The same for a query vector that was made elsewhere: retrieve → fuse.
+    /// The same as [`Pipeline::locate`] for a query vector that was made elsewhere: retrieve → fuse.
     pub fn locate_embedding(&self, embedding: &[f32], prior: Option<&Prior>) -> Prediction {
+        self.locate_embedding_in(embedding, prior, &CameraContext::default())
+    }
+
+    /// The same for a camera of which something is remembered.
+    pub fn locate_embedding_in(
+        &self,
+        embedding: &[f32],
+        prior: Option<&Prior>,
+        context: &CameraContext<'_>,
+    ) -> Prediction {
         let start = Instant::now();
-        let mut prediction = self.retrieve_and_fuse(embedding, prior, StageTimes::default());
+        let mut prediction = self.retrieve_and_fuse(embedding, prior, context, StageTimes::default());
         prediction.stages.total_ms = Some(milliseconds_since(start));
         prediction
     }
 
-    fn embed(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<Vec<f32>, FrameError> {
+    /// The mean of a camera of which nothing is known yet; `None` where the index is empty or cannot be read. The first
+    /// call reads a sample of the index, some milliseconds.
+    pub fn new_camera_mean(&self) -> Option<CameraMean> {
+        self.index_mean().map(CameraMean::starting_at)
+    }
+
+    fn index_mean(&self) -> Option<&[f32]> {
+        // Of a shard that cannot be read the search says so, better than this.
+        self.mean.get_or_init(|| index_mean(&self.shards).ok().flatten()).as_deref()
+    }
+
+    /// The median of the shorter sides of some references' footprints, metres; `None` where they have none.
+    fn reference_side_m(&self) -> Option<f64> {
+        *self.side_m.get_or_init(|| {
+            let first = self.shards.shards().iter().find(|shard| !shard.is_empty())?;
+            let step = first.len().div_ceil(SIDES_LOOKED_AT).max(1);
+            let rows: Vec<u32> = (0..first.len()).step_by(step).filter_map(|row| u32::try_from(row).ok()).collect();
+            let references = first.references(&rows).ok()?;
+            let footprints = references.iter().filter_map(|reference| reference.place.footprint.as_ref());
+            let mut sides: Vec<f64> = footprints.map(|footprint| extent_m(footprint) / EXTENT_OF_SIDE).collect();
+            sides.sort_unstable_by(f64::total_cmp);
+            sides.get(sides.len() / 2).copied()
+        })
+    }
+
+    /// From the frame to its embedding, if it is worth one.
+    fn seen(
+        &self,
+        frame: &Frame,
+        context: &CameraContext<'_>,
+        stages: &mut StageTimes,
+        left: &mut Left,
+    ) -> Result<Vec<f32>, Stopped> {
+        let image = self.decode(&frame.encoded, stages).map_err(Stopped::Failed)?;
+        self.check(&image, context, stages, &mut left.fingerprint).map_err(Stopped::Refused)?;
+        let image = self.framed(image, frame, context, &mut left.ignored);
+        self.embed(&image, stages).map_err(Stopped::Failed)
+    }
+
+    /// The picture as the hints ask for it.
+    fn framed(
+        &self,
+        image: RgbImage,
+        frame: &Frame,
+        context: &CameraContext<'_>,
+        ignored: &mut Vec<IgnoredHint>,
+    ) -> RgbImage {
+        let side_m = context.hints.altitude.then(|| self.reference_side_m()).flatten();
+        let (framing, not_used) = Framing::of(&frame.hints, context.hints, side_m, image.dimensions());
+        *ignored = not_used;
+        match framing {
+            Some(framing) => framing.apply(&image),
+            None => image,
+        }
+    }
+
+    fn decode(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<RgbImage, FrameError> {
         let start = Instant::now();
         let image = decode(encoded, &self.options.limits).map_err(FrameError::Decode)?;
         stages.decode_ms = Some(milliseconds_since(start));
+        Ok(image)
+    }
+
+    /// Passes when the picture is worth an embedding.
+    fn check(
+        &self,
+        image: &RgbImage,
+        context: &CameraContext<'_>,
+        stages: &mut StageTimes,
+        fingerprint: &mut Option<Fingerprint>,
+    ) -> Result<(), BadFrame> {
+        let refuse = &self.options.refuse;
+        if refuse.0.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let figures = FrameFigures::of(image);
+        stages.check_ms = Some(milliseconds_since(start));
+        let Some(figures) = figures else { return Ok(()) };
+        // A picture that is bad by itself is no measure for the next one: a dark one looks like every other.
+        match figures.bad().filter(|kind| refuse.contains(*kind)) {
+            Some(kind) => return Err(kind),
+            None => *fingerprint = Some(figures.fingerprint),
+        }
+        let is_frozen = refuse.contains(BadFrame::Frozen) && context.previous == Some(figures.fingerprint);
+        if is_frozen { Err(BadFrame::Frozen) } else { Ok(()) }
+    }
+
+    fn embed(&self, image: &RgbImage, stages: &mut StageTimes) -> Result<Vec<f32>, FrameError> {
         let start = Instant::now();
         let encoder = self.encoder.as_ref().ok_or_else(|| FrameError::Embed("no encoder is loaded".to_owned()))?;
-        let embedding = encoder.embed(&image, View::Query).map_err(|error| FrameError::Embed(error.to_string()))?;
+        let embedding = encoder.embed(image, View::Query).map_err(|error| FrameError::Embed(error.to_string()))?;
         stages.embed_ms = Some(milliseconds_since(start));
         Ok(embedding.into_vec())
     }
 
-    fn retrieve_and_fuse(&self, embedding: &[f32], prior: Option<&Prior>, mut stages: StageTimes) -> Prediction {
+    fn retrieve_and_fuse(
+        &self,
+        embedding: &[f32],
+        prior: Option<&Prior>,
+        context: &CameraContext<'_>,
+        mut stages: StageTimes,
+    ) -> Prediction {
         let start = Instant::now();
-        let (mut similar, dissimilar) = match self.retrieve(embedding, prior) {
+        let (mut similar, dissimilar) = match self.retrieve(embedding, prior, context) {
             Ok(ends) => ends,
             Err(error) => return Prediction::failed(error, stages),
         };
+        if let Some(prior) = prior.filter(|_| context.hints.prior) {
+            similar.iter_mut().for_each(|one| one.prior_nats = prior.log_weight(one.lat_deg, one.lon_deg));
+        }
         let further = similar.split_off(self.options.search.k.min(similar.len()));
         stages.search_ms = Some(milliseconds_since(start));
         let start = Instant::now();
@@ -203,21 +333,55 @@ impl Pipeline {
         &self,
         embedding: &[f32],
         prior: Option<&Prior>,
+        context: &CameraContext<'_>,
     ) -> Result<(Vec<Candidate>, Vec<Candidate>), FrameError> {
+        let failed = |error: &dyn std::fmt::Display| FrameError::Search(error.to_string());
         let usual = &self.options.search;
-        let window = prior.copied().map(Window::from).or(usual.filter.window);
+        let window = match prior.copied() {
+            Some(prior) if context.hints.prior => Some(prior.wide_window()),
+            Some(prior) => Some(Window::from(prior)),
+            None => usual.filter.window,
+        };
         let k = usual.k.max(self.options.pool);
-        let options = SearchOptions { k, filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
-        let retrieval =
-            self.shards.search(embedding, &options).map_err(|error| FrameError::Search(error.to_string()))?;
+        let about = context.mean.and_then(|camera| Some((centred(embedding, camera.as_slice())?, self.index_mean()?)));
+        // About a mean the order changes when what was found is scored exactly, so more is looked at.
+        let asked = if about.is_some() { k.saturating_mul(2) } else { k };
+        let options = SearchOptions { k: asked, filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
+        let query = about.as_ref().map_or(embedding, |(query, _)| query.as_slice());
+        let mut retrieval = self.shards.search(query, &options).map_err(|error| failed(&error))?;
+        if let Some((query, mean)) = &about {
+            rescore(&self.shards, query, mean, &mut retrieval.similar).map_err(|error| failed(&error))?;
+            rescore(&self.shards, query, mean, &mut retrieval.dissimilar).map_err(|error| failed(&error))?;
+            retrieval.dissimilar.reverse();
+            retrieval.similar.truncate(k);
+        }
         let far = far_end(retrieval.dissimilar, usual);
         let hits = [retrieval.similar.as_slice(), &far].concat();
-        let references = self.shards.references(&hits).map_err(|error| FrameError::Search(error.to_string()))?;
+        let references = self.shards.references(&hits).map_err(|error| failed(&error))?;
         let mut similar: Vec<Candidate> =
             hits.iter().zip(references).map(|(hit, reference)| candidate(hit, reference)).collect();
         let dissimilar = similar.split_off(retrieval.similar.len().min(similar.len()));
         Ok((similar, dissimilar))
     }
+}
+
+/// What a frame leaves behind beside its answer.
+#[derive(Default)]
+struct Left {
+    fingerprint: Option<Fingerprint>,
+    embedding: Option<Vec<f32>>,
+    ignored: Vec<IgnoredHint>,
+}
+
+/// Footprints from which the side of a typical one is taken, at most.
+const SIDES_LOOKED_AT: usize = 64;
+/// Part of a footprint's shorter side that [`Candidate::extent_m`] is.
+const EXTENT_OF_SIDE: f64 = 0.3;
+
+/// Why a frame gets no further than its picture.
+enum Stopped {
+    Failed(FrameError),
+    Refused(BadFrame),
 }
 
 /// The dissimilar end as it is without a pool: only the similar one is looked at further down. References drawn at random
@@ -239,6 +403,7 @@ fn candidate(hit: &Hit, reference: Reference) -> Candidate {
         shard: hit.shard,
         row: hit.row,
         extent_m: reference.place.footprint.as_ref().map(extent_m),
+        prior_nats: 0.0,
     }
 }
 
@@ -248,7 +413,7 @@ fn extent_m(footprint: &Footprint) -> f64 {
     let height_m = distance_m(north, footprint.west_deg, south, footprint.west_deg);
     let middle_deg = f64::midpoint(north, south);
     let width_m = distance_m(middle_deg, footprint.west_deg, middle_deg, footprint.east_deg);
-    height_m.min(width_m) * 0.3
+    height_m.min(width_m) * EXTENT_OF_SIDE
 }
 
 fn milliseconds_since(start: Instant) -> f64 {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use quantized_models::DecodeError;
 
-use super::{Candidate, Reranking};
+use super::{BadFrame, Candidate, Reranking};
 
 /// Position that the pipeline stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,13 +20,29 @@ pub struct Fix {
 pub enum NoFixReason {
     /// No reference lies where the frame may have been taken.
     OutOfCoverage,
+    /// The picture is not worth an embedding.
+    BadFrame(BadFrame),
+    /// The frame waited for longer than a frame may be old.
+    Stale,
 }
 
 impl NoFixReason {
-    /// The word that stands in messages and reports.
+    /// The word that stands in reports, and that messages begin with.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutOfCoverage => "out_of_coverage",
+            Self::BadFrame(_) => "bad_frame",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl fmt::Display for NoFixReason {
+    /// As it stands in messages: the word, and for a bad frame a colon and what is wrong with it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadFrame(kind) => write!(f, "{}: {kind}", self.as_str()),
+            Self::OutOfCoverage | Self::Stale => f.write_str(self.as_str()),
         }
     }
 }
@@ -73,6 +89,8 @@ pub enum Outcome {
 pub struct StageTimes {
     /// From encoded bytes to an upright RGB picture.
     pub decode_ms: Option<f64>,
+    /// From the picture to whether it is worth an embedding.
+    pub check_ms: Option<f64>,
     /// From the picture to its embedding, preprocessing included.
     pub embed_ms: Option<f64>,
     /// From the embedding to the most similar and most dissimilar references.
@@ -105,13 +123,15 @@ pub struct Prediction {
 impl Prediction {
     /// The answer for a frame that could not be worked on.
     pub fn failed(error: FrameError, stages: StageTimes) -> Self {
-        Self {
-            outcome: Outcome::Error(error),
-            similar: Vec::new(),
-            further: Vec::new(),
-            dissimilar: Vec::new(),
-            reranking: None,
-            stages,
-        }
+        Self::without_candidates(Outcome::Error(error), stages)
+    }
+
+    /// The answer for a frame that was not looked for.
+    pub fn no_fix(reason: NoFixReason, stages: StageTimes) -> Self {
+        Self::without_candidates(Outcome::NoFix(reason), stages)
+    }
+
+    fn without_candidates(outcome: Outcome, stages: StageTimes) -> Self {
+        Self { outcome, similar: Vec::new(), further: Vec::new(), dissimilar: Vec::new(), reranking: None, stages }
     }
 }

@@ -118,7 +118,16 @@ mod tests {
 
     fn candidate(lat_deg: f64, reference: &str) -> Candidate {
         let reference = reference.to_owned();
-        Candidate { lat_deg, lon_deg: 8.0, similarity: 0.5, reference, shard: 0, row: 0, extent_m: None }
+        Candidate {
+            lat_deg,
+            lon_deg: 8.0,
+            similarity: 0.5,
+            reference,
+            shard: 0,
+            row: 0,
+            extent_m: None,
+            prior_nats: 0.0,
+        }
     }
 
     fn retrieved() -> Prediction {

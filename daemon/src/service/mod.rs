@@ -8,6 +8,7 @@
 mod answers;
 mod backoff;
 mod boot;
+mod camera_memory;
 mod clock;
 mod commands;
 mod counters;
@@ -44,7 +45,8 @@ pub use outbox::{
 pub use rerank_settings::{PublishStages, RerankSettings};
 pub use run::{RunError, run};
 pub use settings::{
-    ActivateWhen, After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, GenerationSettings,
-    MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput, SourceSettings, UpdateSettings,
+    ActivateWhen, After, Broker, BrokerAddress, CameraSettings, CommandSettings, FolderSettings, FrameTime,
+    GenerationSettings, MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput,
+    SourceSettings, UpdateSettings,
 };
 pub use topics::{InboundTopic, Topics};

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::answers::Answers;
 use super::boot::next_boot;
+use super::camera_memory::CameraMemory;
 use super::generations::{GenerationsView, Keeper, KeeperParts, Live, Orders, Questions, Updater};
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
@@ -155,6 +156,9 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
         second_stage: start_second_stage(shared, &answers)?,
         answers,
         heartbeat: Arc::clone(heartbeat),
+        cameras: CameraMemory::new(shared.settings.inbox.cameras, shared.settings.cameras.clone()),
+        max_frame_age_ms: shared.settings.max_frame_age_ms,
+        counters: Arc::clone(&shared.counters),
     };
     let mut worker_done = spawn("pipeline", move || worker.run())?;
     let (phase, phases) = watch::channel(Phase::Running);

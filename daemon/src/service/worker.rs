@@ -6,13 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quantized_models::ExifTags;
+use tracing::debug;
 
 use super::answers::Answers;
+use super::camera_memory::CameraMemory;
 use super::generations::Live;
 use super::inbox::Taken;
 use super::second_stage::SecondStage;
-use super::{Arrived, Inbox};
-use crate::locate::{FixMessage, Frame, FrameError, Pipeline, Prediction, StageTimes};
+use super::{Arrived, Counters, Inbox};
+use crate::locate::{
+    CameraContext, FixMessage, Frame, FrameError, Located, NoFixReason, Pipeline, Prediction, StageTimes,
+};
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -50,10 +54,14 @@ pub(super) struct Worker {
     pub(super) answers: Arc<Answers>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) second_stage: Option<Arc<SecondStage>>,
+    pub(super) cameras: CameraMemory,
+    /// Frames that waited for longer than this get no fix, milliseconds.
+    pub(super) max_frame_age_ms: i64,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Worker {
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         loop {
             self.heartbeat.beat();
             // Before the first generation is there, frames wait, the newest of each camera.
@@ -84,11 +92,22 @@ impl Worker {
         due.map_or(PATIENCE, |due| due.saturating_duration_since(Instant::now()).min(PATIENCE))
     }
 
-    fn answer(&self, pipeline: &Arc<Pipeline>, arrived: Arrived) {
+    fn answer(&mut self, pipeline: &Arc<Pipeline>, arrived: Arrived) {
         let wait = arrived.at.elapsed();
         let mut frame = arrived.frame;
         complete_from_exif(&mut frame);
-        let prediction = locate(pipeline, &frame);
+        let prediction = if is_stale(wait, self.max_frame_age_ms) {
+            Prediction::no_fix(NoFixReason::Stale, StageTimes::default())
+        } else {
+            self.cameras.prepare(&frame.camera, pipeline);
+            let located = locate(pipeline, &frame, &self.cameras.before(&frame));
+            self.cameras.remember(&frame, &located);
+            for ignored in &located.ignored {
+                self.counters.metadata_refused.add_one();
+                debug!(camera = frame.camera, id = frame.id, reason = ignored.as_str(), "a hint is not used");
+            }
+            located.prediction
+        };
         let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
         message.ms.wait = Some((wait.as_secs_f64() * 1e6).round() / 1e3);
         match &self.second_stage {
@@ -99,9 +118,15 @@ impl Worker {
 }
 
 /// A frame that makes the pipeline panic costs its own answer and nothing else.
-fn locate(pipeline: &Pipeline, frame: &Frame) -> Prediction {
-    catch_unwind(AssertUnwindSafe(|| pipeline.locate(frame)))
-        .unwrap_or_else(|_| Prediction::failed(FrameError::Panicked, StageTimes::default()))
+fn locate(pipeline: &Pipeline, frame: &Frame, context: &CameraContext<'_>) -> Located {
+    catch_unwind(AssertUnwindSafe(|| pipeline.locate_in(frame, context)))
+        .unwrap_or_else(|_| Prediction::failed(FrameError::Panicked, StageTimes::default()).into())
+}
+
+/// Whether a frame that was new enough when it came has waited for too long, as it does when no index serves yet: its
+/// answer would come too late to be one.
+fn is_stale(wait: Duration, max_frame_age_ms: i64) -> bool {
+    i64::try_from(wait.as_millis()).is_ok_and(|wait_ms| wait_ms > max_frame_age_ms)
 }
 
 /// Takes capture time and heading from the picture where its sender did not give them. Never its position.

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
-use geolocated::locate::{Pipeline, PipelineOptions};
+use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -16,6 +16,7 @@ use crate::baseline::Baseline;
 use crate::builtin;
 use crate::cli::Status;
 use crate::dataset::{all_cores, load_poses, load_split};
+use crate::evaluated_hints::{EvaluatedHints, HintArg};
 use crate::evaluation::{
     Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
 };
@@ -25,6 +26,7 @@ use crate::metrics::{RANKS, Threshold, ranks_for_labels};
 use crate::npy::NpyReader;
 use crate::output::{JsonTarget, say};
 use crate::poses::PoseTable;
+use crate::refuse_arg::{RefuseArg, refused};
 use crate::report::{Evaluated, Group, Report};
 use crate::require::Requirement;
 use crate::rerank_args::{RerankArgs, StrategyArg};
@@ -40,7 +42,8 @@ const OUTSIDE: &str = "outside";
 
 /// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
 ///
-/// The true position never reaches the pipeline, nor do heading, height or time. Distances are great-circle distances
+/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone.
+/// Distances are great-circle distances
 /// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
 #[derive(Debug, Args)]
 #[command(
@@ -100,6 +103,21 @@ pub struct EvaluateArgs {
     /// Distances in metres at which shares are reported
     #[arg(long, value_name = "M[,M...]", value_delimiter = ',', default_value = "10,25,50,100")]
     thresholds_m: Vec<Threshold>,
+    /// Use these measurements of the rows: heading (column heading_deg) turns pictures north up, altitude (agl_m,
+    /// hfov_deg) brings them to the size of the references, both with pitch_deg where there is one; prior (prior_lat,
+    /// prior_lon, prior_radius_m) weighs candidates by their distance
+    #[arg(long, value_name = "HINT[,...]", value_delimiter = ',')]
+    hints: Vec<HintArg>,
+    /// With --hints heading: cut the corners of turned pictures off instead of filling them with the mirrored picture
+    #[arg(long, requires = "hints")]
+    cut_corners: bool,
+    /// Look for frames about the mean of their flight's embeddings so far, and references about that of the index
+    #[arg(long)]
+    centre: bool,
+    /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, frozen, all or none. Frozen ones are
+    /// told within a flight (column flight), by the times of its frames
+    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
+    refuse: Vec<RefuseArg>,
     /// Exit with status 3 when this does not hold of the JSON; may be given several times
     #[arg(long, value_name = "'recall.1.25>=0.85'")]
     require: Vec<Requirement>,
@@ -122,6 +140,12 @@ const NEED_COMPARATOR: [(&str, &str); 7] = [
     ("pointwise_score", "comparator"),
 ];
 
+impl EvaluateArgs {
+    fn refuse(&self) -> RefusedFrames {
+        refused(&self.refuse)
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -130,6 +154,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let strategies = strategies(args)?;
     let limits = DecodeLimits::default();
     let table = load_truth(args, &limits)?;
+    let hints = EvaluatedHints::new(&args.hints, args.cut_corners, args.centre, &table)?;
+    if args.centre && args.threads > 1 {
+        bail!("--centre: expected --threads 1, since a flight's mean is that of its frames so far");
+    }
     let split = load_split(args.split.as_deref())?;
     let mut queries = choose(args, &table, split.as_ref())?;
     let shards = args.index.open()?;
@@ -144,10 +172,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
     let pool = if strategies.is_empty() { 0 } else { args.second.pool() };
-    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
+    let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
     let pipeline = open(args, options)?;
     let reranker = open_reranker(args, &strategies, &pipeline)?;
-    let answers = answer(args, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
+    let answers = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
     let evaluated = Evaluated {
         comparator: reranker.as_ref().map(|reranker| reranker.comparator().name().to_owned()),
         space: pipeline.shards().space().to_owned(),
@@ -201,6 +229,7 @@ fn open_reranker(
 /// Runs all queries, and writes the pages that are asked for.
 fn answer(
     args: &EvaluateArgs,
+    hints: EvaluatedHints,
     (pipeline, reranker): (&Pipeline, Option<&Reranker>),
     strategies: &[RerankOptions],
     queries: &[Query<'_>],
@@ -217,6 +246,8 @@ fn answer(
         on_reranked: Some(&show),
         images: args.images.as_deref(),
         limits: pipeline.limits(),
+        refuse_frozen: args.refuse().contains(BadFrame::Frozen),
+        hints,
     };
     let answers = answer_all(&stages, queries.to_vec(), args.threads);
     explainer.finish()?;

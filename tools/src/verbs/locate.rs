@@ -16,6 +16,7 @@ use crate::cli::Status;
 use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
 use crate::pictures::{self, PictureError};
+use crate::refuse_arg::{RefuseArg, refused};
 use crate::rerank_args::{RerankArgs, StrategyArg};
 use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::{EndsArgs, FilterArgs};
@@ -49,6 +50,9 @@ pub struct LocateArgs {
     /// Where the objects go
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     json: JsonTarget,
+    /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, all or none
+    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
+    refuse: Vec<RefuseArg>,
     /// Pictures to locate
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
@@ -64,7 +68,8 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let StrategyArg(strategy) = args.rerank;
     let second = args.second.options(strategy)?;
     let pool = if strategy == Strategy::Off { 0 } else { args.second.pool() };
-    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
+    let refuse = refused(&args.refuse);
+    let options = PipelineOptions { search, limits, pool, refuse, ..PipelineOptions::default() };
     let load = args.runtime.options(1);
     let model = builtin::resolve(&args.encoder)?;
     let encoder = EncoderChoice { model: &model, options: &load };

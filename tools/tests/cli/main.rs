@@ -15,6 +15,7 @@ mod deltas;
 mod evaluate;
 mod flat_memory;
 mod integrity;
+mod labels;
 mod locate;
 mod partition;
 mod pictures;

@@ -37,6 +37,7 @@ impl Opener {
         let search = settings.search.clone();
         Self {
             options: PipelineOptions {
+                refuse: settings.refuse.clone(),
                 search,
                 limits: settings.decode,
                 fuse: settings.fuse,

@@ -1,5 +1,6 @@
 //! The settings file, section by section, as it is written. What is not said has a default here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
@@ -7,10 +8,11 @@ use serde::Deserialize;
 
 use super::super::PublishStages;
 use super::ActivateWhen;
+use super::cameras::CameraSettings;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
-use crate::locate::FuseOptions;
 use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
+use crate::locate::{FuseOptions, RefusedFrames};
 use crate::reranker::POOL;
 
 #[derive(Debug, Deserialize)]
@@ -28,6 +30,8 @@ pub(super) struct SettingsFile {
     pub(super) metrics: Option<MetricsSection>,
     #[serde(default)]
     pub(super) source: Vec<SourceSection>,
+    #[serde(default)]
+    pub(super) camera: BTreeMap<String, CameraSettings>,
     #[serde(default)]
     pub(super) publish: PublishSection,
     #[serde(default)]
@@ -180,6 +184,7 @@ pub(super) struct FramesSection {
     pub(super) max_age_s: f64,
     pub(super) max_cameras: usize,
     pub(super) max_waiting_bytes: usize,
+    pub(super) refuse: RefusedFrames,
 }
 
 impl Default for FramesSection {
@@ -191,6 +196,7 @@ impl Default for FramesSection {
             max_age_s: 30.0,
             max_cameras: 16,
             max_waiting_bytes: 64 << 20,
+            refuse: RefusedFrames::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the operator wrote: TOML, overridden by the environment, then validated.
 
+mod cameras;
 mod document;
 mod file;
 mod publish;
@@ -7,6 +8,7 @@ mod sources;
 mod updates;
 mod validation;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, LoadOptions};
 use thiserror::Error;
 
+pub use self::cameras::CameraSettings;
 use self::document::{Document, overrides};
 pub use self::file::MqttVersion;
 use self::file::SettingsFile;
@@ -23,7 +26,7 @@ pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, Sourc
 pub use self::updates::{ActivateWhen, GenerationSettings, UpdateSettings};
 use self::validation::Validation;
 use super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
-use crate::locate::FuseOptions;
+use crate::locate::{FuseOptions, RefusedFrames};
 
 /// Settings that make sense: every value was checked.
 #[derive(Debug, Clone)]
@@ -58,6 +61,10 @@ pub struct Settings {
     pub decode: DecodeLimits,
     /// Frames whose given capture time is further back than this are dropped, in milliseconds.
     pub max_frame_age_ms: i64,
+    /// What is particular to single cameras, by name.
+    pub cameras: BTreeMap<String, CameraSettings>,
+    /// Which bad frames get no fix.
+    pub refuse: RefusedFrames,
     /// Bounds of the waiting frames.
     pub inbox: InboxLimits,
     /// Bounds of the waiting answers.
@@ -388,6 +395,30 @@ mod tests {
         }
         let error = refusal(|text| text.to_owned() + "[rerank]\nstrategy = \"adaptive\"\n");
         assert!(error.contains(":12: rerank.strategy: expected models.comparator beside it"), "{error}");
+    }
+
+    #[test]
+    fn bad_frames_and_hints_can_be_said_and_are_named_when_wrong() {
+        use crate::locate::{BadFrame, Corners, HintUse, RefusedFrames};
+        let dir = tempfile::tempdir().unwrap();
+        let usual = load(&least(dir.path()), dir.path(), &[]).unwrap();
+        assert_eq!((usual.refuse, usual.cameras.len()), (RefusedFrames::default(), 0));
+        let more = "[frames]\nrefuse = [\"dark\", \"frozen\"]\n\
+                    [camera.nadir]\nhints = [\"heading\", \"prior\"]\ncorners = \"cut\"\ncentre = true\n";
+        let settings = load(&(least(dir.path()) + more), dir.path(), &[]).unwrap();
+        assert_eq!(settings.refuse.0, [BadFrame::Dark, BadFrame::Frozen]);
+        let nadir = &settings.cameras["nadir"];
+        let expected = HintUse { heading: true, altitude: false, prior: true, corners: Corners::Cut };
+        assert_eq!((nadir.hint_use(), nadir.centre), (expected, true));
+        for (line, part) in [
+            ("[frames]\nrefuse = [\"fog\"]", "unknown variant `fog`, expected one of `dark`, `covered`"),
+            ("[camera.nadir]\nhints = [\"speed\"]", "unknown variant `speed`, expected one of `heading`, `altitude`"),
+            ("[camera.nadir]\ncolour = 1", "camera.nadir.colour: unknown field `colour`, expected one of `hints`"),
+            ("[camera.\"a/b\"]\ncentre = true", "camera: expected names of 1 to 64 bytes without / + # $"),
+        ] {
+            let error = refusal(|text| format!("{text}{line}\n"));
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The second stage of settings: from what was written to what makes sense.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use quantized_models::{DecodeLimits, LoadOptions, PackedIn, Provider, ProviderKi
 
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
+use super::cameras::CameraSettings;
 use super::document::Document;
 use super::file::{
     DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, RerankSection, SettingsFile,
@@ -55,12 +57,25 @@ impl Validation<'_> {
             search,
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
+            cameras: self.cameras(file.camera)?,
+            refuse: file.frames.refuse,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
             outbox: self.outbox(&file.outbox)?,
             sources: self.sources(&file.source, file.frames.max_cameras)?,
             publish: self.publish(&file.publish)?,
             fuse: self.fuse(file.fuse)?,
         })
+    }
+
+    fn cameras(
+        &self,
+        cameras: BTreeMap<String, CameraSettings>,
+    ) -> Result<BTreeMap<String, CameraSettings>, SettingsError> {
+        if let Some(name) = cameras.keys().find(|name| !valid_level(name)) {
+            let expected = "expected names of 1 to 64 bytes without / + # $";
+            return Err(self.document.refuse("camera", format!("{expected}, found \"{}\"", name.escape_debug())));
+        }
+        Ok(cameras)
     }
 
     fn search(&self, index: &IndexSection) -> Result<SearchOptions, SettingsError> {

@@ -1,6 +1,7 @@
-//! `geolocate bench`: how fast and how exact the search is, vectors to measure others on, and schedules of reranking.
+//! `geolocate bench`: how fast and how exact the search is, vectors to measure others on, schedules of reranking, wrong labels.
 
 mod cold;
+mod labels;
 mod make;
 mod measure;
 mod report;
@@ -36,6 +37,7 @@ enum BenchVerb {
     Search(Box<search::SearchBenchArgs>),
     Vectors(vectors::VectorsArgs),
     Rerank(rerank::RerankBenchArgs),
+    Labels(labels::LabelsBenchArgs),
 }
 
 /// Runs the verb.
@@ -46,6 +48,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Status> {
     match &args.what {
         BenchVerb::Search(search) => search::run(search, args.json.as_ref()),
         BenchVerb::Vectors(vectors) => vectors::run(vectors, args.json.as_ref()),
+        BenchVerb::Labels(labels) => labels::run(labels, args.json.as_ref()),
         BenchVerb::Rerank(rerank) => rerank::run(rerank, args.json.as_ref()),
     }
 }
