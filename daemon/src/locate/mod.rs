@@ -7,11 +7,15 @@
 //! is what ships.
 
 mod candidate;
+mod certainty;
+mod features;
 mod fix_message;
 mod frame;
 mod fuse;
 mod geodesy;
+mod modes;
 mod pipeline;
+mod posterior;
 mod prediction;
 pub mod rerank;
 mod reranking;
@@ -19,13 +23,17 @@ mod reranking;
 pub(crate) use pipeline::same_space;
 
 pub use candidate::Candidate;
+pub use certainty::{Certainty, Logistic, Radii, RadiusBand, StageCalibration, Term};
+pub use features::{FEATURE_NAMES, FEATURES, Features};
 pub use fix_message::{
     FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
     StageMilliseconds, View, timestamp,
 };
 pub use frame::{Frame, Hints, Prior};
-pub use fuse::{FuseOptions, fuse, fuse_weighted};
-pub use geodesy::{distance_m, weighted_mean};
-pub use pipeline::{Pipeline, PipelineError, PipelineOptions};
+pub use fuse::FuseOptions;
+pub use geodesy::{Plane, distance_m, weighted_mean};
+pub use modes::Mode;
+pub use pipeline::{Calibrated, Pipeline, PipelineError, PipelineOptions};
+pub use posterior::Posterior;
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
 pub use reranking::{RerankEnd, Reranking, reranked};

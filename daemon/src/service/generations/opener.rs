@@ -7,6 +7,7 @@ use index_shards::{Shard, ShardSet};
 use quantized_models::{Encoder, LoadOptions, Progress};
 
 use crate::assemble::{AssembleError, EncoderChoice, load_encoder, verified};
+use crate::calibration::calibrate;
 use crate::generations::{Generation, GenerationError, GoldenList, ManifestFile};
 use crate::locate::{Pipeline, PipelineOptions};
 use crate::service::Settings;
@@ -21,6 +22,7 @@ pub(super) struct Opener {
     load: LoadOptions,
     stamps: Stamps,
     loaded: Option<Loaded>,
+    calibration: Option<PathBuf>,
 }
 
 /// An encoder and what it was loaded from: the files of a generation, or none for that of the settings.
@@ -47,7 +49,14 @@ impl Opener {
             load: settings.load.clone(),
             stamps,
             loaded: None,
+            calibration: settings.calibration.clone(),
         }
+    }
+
+    /// The pipeline with the calibration of the settings, if there is one and it holds for it; else why not.
+    pub(super) fn calibrate(&self, pipeline: Pipeline) -> (Pipeline, Option<String>) {
+        let (pipeline, problem) = calibrate(pipeline, self.calibration.as_deref());
+        (pipeline, problem.map(|problem| format!("fixes have no radii: {problem}")))
     }
 
     /// Opens plain shards.
