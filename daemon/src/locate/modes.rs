@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn spread_is_along_the_axis_in_which_candidates_lie() {
-        let east = 40.0 / (111_195.0 * 50.0_f64.to_radians().cos());
+        let east = 20.0 / (111_195.0 * 50.0_f64.to_radians().cos());
         let found = of(&[candidate(50.0, 8.0 - east, Some(24.0)), candidate(50.0, 8.0 + east, Some(24.0))], &[0.5; 2]);
         let [mode] = found.as_slice() else { panic!("{found:?}") };
         let [ee, en, nn] = mode.covariance_m2;
-        assert!((ee - (1600.0 + 1600.0 / 3.0)).abs() < 2.0 && (nn - 1600.0 / 3.0).abs() < 1.0, "{mode:?}");
+        assert!((ee - (400.0 + 1600.0 / 3.0)).abs() < 2.0 && (nn - 1600.0 / 3.0).abs() < 1.0, "{mode:?}");
         assert!(en.abs() < 1.0 && (mode.lon_deg - 8.0).abs() < 1e-9);
     }
 

@@ -134,11 +134,10 @@ impl Pipeline {
         self
     }
 
-    /// The same pipeline with another scale of similarity, without a calibration.
-    pub fn with_sharpness(mut self, sharpness: f64) -> Self {
+    /// Takes another scale of similarity, without a calibration: see [`FuseOptions::sharpness`].
+    pub fn set_sharpness(&mut self, sharpness: f64) {
         self.options.fuse.sharpness = sharpness;
         self.calibrated = None;
-        self
     }
 
     /// What a calibration says of its answers, where there is one.
