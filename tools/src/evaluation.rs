@@ -77,7 +77,7 @@ pub struct Belief {
     pub heaviest_share: Option<f64>,
     /// What a calibration says.
     pub certainty: Option<Certainty>,
-    /// The best candidate.
+    /// The best candidate of the heaviest place.
     pub best: Option<Candidate>,
 }
 
@@ -95,9 +95,15 @@ impl Belief {
             cosine: prediction.similar.iter().map(|found| f64::from(found.similarity)).reduce(f64::max),
             heaviest_share: mode.map(|mode| mode.p),
             certainty: prediction.certainty,
-            best: prediction.similar.first().cloned(),
+            best: best(prediction).cloned(),
         }
     }
+}
+
+/// The best candidate of the heaviest place.
+fn best(prediction: &Prediction) -> Option<&Candidate> {
+    let first = prediction.posterior.modes.first()?.members.first()?;
+    prediction.similar.iter().chain(&prediction.further).nth(*first)
 }
 
 /// The flight that a frame belongs to: its column `flight`, else one of its own, by the name of the picture.

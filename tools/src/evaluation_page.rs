@@ -101,7 +101,7 @@ impl EvaluationPage<'_> {
             format!("of {} frames; {} ambiguous, {withheld} no fix", report.queries, report.ambiguous),
         );
         if let (Some(p50), Some(p90)) = (report.error_m.get("p50"), report.error_m.get("p90")) {
-            tile("Median error", format!("{p50:.1} m"), format!("90 % of the fixes within {p90:.0} m"));
+            tile("Median error", format!("{p50:.1} m"), format!("90 % of the fixes within {}", metres_text(*p90)));
         }
         if report.outside > 0 {
             tile("Fixes from outside", report.outside_fixes.to_string(), format!("of {} frames", report.outside));
@@ -113,9 +113,10 @@ impl EvaluationPage<'_> {
                 "Radius for 95 %",
                 percent(radius.radius_95_coverage),
                 format!(
-                    "of the fixes within it ({:.0} to {}, by flight); median {median_m:.0} m",
+                    "of the fixes within it ({:.0} to {}, by flight); median {}",
                     low * 100.0,
-                    percent(high)
+                    percent(high),
+                    metres_text(median_m)
                 ),
             );
         }
@@ -264,10 +265,10 @@ impl EvaluationPage<'_> {
         let reference = belief.best.as_ref().map_or_else(none, |best| thumbnail(self.pipeline, best));
         let name = belief.best.as_ref().map(|best| best.reference.clone()).unwrap_or_default();
         let mut facts =
-            if answer.outside { vec!["from outside".to_owned()] } else { vec![format!("{metres:.0} m off")] };
+            if answer.outside { vec!["from outside".to_owned()] } else { vec![format!("{} off", metres_text(metres))] };
         facts.extend(belief.certainty.map(|certainty| format!("confidence {:.2}", certainty.confidence)));
         let radii = belief.certainty.and_then(|certainty| certainty.radii);
-        facts.extend(radii.map(|radii| format!("radius for 95 % {:.0} m", radii.radius_95_m)));
+        facts.extend(radii.map(|radii| format!("radius for 95 % {}", metres_text(radii.radius_95_m))));
         facts.extend(belief.cosine.map(|cosine| format!("cosine {cosine:.3}")));
         format!(
             "<article><p><b>{}</b>, flight {}: {}</p>\n<div class=\"sight\"><figure>{frame}<figcaption>the frame\
@@ -278,6 +279,11 @@ impl EvaluationPage<'_> {
             escaped(&name)
         )
     }
+}
+
+/// Metres, or kilometres where those read better.
+fn metres_text(metres: f64) -> String {
+    if metres < 9999.5 { format!("{metres:.0} m") } else { format!("{:.0} km", metres / 1000.0) }
 }
 
 fn percent(share: f64) -> String {

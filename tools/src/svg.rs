@@ -130,7 +130,9 @@ fn x_ticks(axis: XAxis, (low, high): (f64, f64)) -> Vec<f64> {
     }
     let first = 10.0_f64.powf(low.log10().floor());
     let decades = std::iter::successors(Some(first), |decade| Some(decade * 10.0)).take_while(|decade| *decade <= high);
-    let ticks = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|factor| decade * factor));
+    // Over many decades there is room for the powers of ten alone.
+    let factors: &[f64] = if high > low * 1e4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let ticks = decades.flat_map(|decade| factors.iter().map(move |factor| decade * factor));
     ticks.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect()
 }
 

@@ -82,6 +82,7 @@ pub struct Pipeline {
     verified: bool,
     generation: Option<u64>,
     calibrated: Option<Calibrated>,
+    calibration_problem: Option<String>,
 }
 
 /// What a calibration says for the answers of each stage.
@@ -112,7 +113,16 @@ impl Pipeline {
         }
         let footprints = shards.shards().iter().all(|s| s.description().position_of == PositionOf::FootprintCentre);
         let position_of = if footprints { PositionOf::FootprintCentre } else { PositionOf::Camera };
-        Ok(Self { encoder, shards, options, position_of, verified, generation: None, calibrated: None })
+        Ok(Self {
+            encoder,
+            shards,
+            options,
+            position_of,
+            verified,
+            generation: None,
+            calibrated: None,
+            calibration_problem: None,
+        })
     }
 
     /// The same pipeline, whose index is that of this generation.
@@ -132,6 +142,17 @@ impl Pipeline {
         self.options.fuse.sharpness = calibrated.sharpness;
         self.calibrated = Some(calibrated);
         self
+    }
+
+    /// The same pipeline, which remembers why the calibration that was meant for it is not used.
+    pub fn with_calibration_problem(mut self, problem: String) -> Self {
+        self.calibration_problem = Some(problem);
+        self
+    }
+
+    /// Why the calibration that was meant for it is not used.
+    pub fn calibration_problem(&self) -> Option<&str> {
+        self.calibration_problem.as_deref()
     }
 
     /// Takes another scale of similarity, without a calibration: see [`FuseOptions::sharpness`].

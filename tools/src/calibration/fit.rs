@@ -16,7 +16,7 @@ const LEVELS: [f64; 2] = [0.68, 0.95];
 /// Every third flight is for the confidence, the others for threshold and radii.
 const FIT_SHARE: usize = 3;
 /// So many frames of mapped ground are needed at least.
-const LEAST_FRAMES: usize = 100;
+const LEAST_FRAMES: usize = 50;
 /// Radii are told apart for so many bands of confidence at most.
 const MOST_BANDS: usize = 3;
 
@@ -84,7 +84,7 @@ pub enum TooFew {
     /// Flights with fixes that are published.
     #[error(
         "expected at least {needed} flights with fixes beside those for the confidence, so {} in all, found {found}: \
-         {needed} is the least from which a radius for 95 % can be read off",
+         {needed} is the least from which a radius for 95 % can be read off. With few right fixes a larger --risk leaves more",
         all_flights(*needed)
     )]
     Flights {
@@ -289,7 +289,7 @@ mod tests {
     fn ten_frames_and_a_few_flights_are_refused_with_the_number_needed() {
         let ten = &flights(1, 1)[..10];
         let refused = calibrated(ten).unwrap_err().to_string();
-        assert!(refused.contains("at least 100 frames") && refused.contains("found 6"), "{refused}");
+        assert!(refused.contains("at least 50 frames") && refused.contains("found 6"), "{refused}");
         let few = calibrated(&flights(20, 1)).unwrap_err().to_string();
         assert!(few.contains("at least 19 flights") && few.contains("29 in all") && few.contains("found 13"), "{few}");
         let inside: Vec<Sample> = flights(20, 1).into_iter().filter(|sample| !sample.outside).collect();

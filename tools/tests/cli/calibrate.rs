@@ -131,7 +131,7 @@ fn too_little_to_promise_anything_is_refused_with_the_number_needed() {
         run.stderr
     };
     let said = refusal(1, &[]);
-    assert!(said.contains("at least 100 frames") && said.contains("found 8"), "{said}");
+    assert!(said.contains("at least 50 frames") && said.contains("found 8"), "{said}");
     let said = refusal(15, &[]);
     assert!(said.contains("at least 19 flights") && said.contains("29 in all") && said.contains("found 10"), "{said}");
     let said = refusal(15, &["--role", "query"]);

@@ -228,11 +228,10 @@ impl Keeper {
         self.go_live(pipeline);
     }
 
-    /// Lets a pipeline answer, with its calibration; `status` says why it has none that holds.
+    /// Lets a pipeline answer; `status` says why its calibration is not used.
     fn go_live(&self, pipeline: Pipeline) {
-        let (pipeline, problem) = self.opener.calibrate(pipeline);
-        match problem {
-            Some(problem) => self.degrade("calibration", &problem),
+        match pipeline.calibration_problem() {
+            Some(problem) => self.degrade("calibration", problem),
             None => self.parts.health.mend("calibration"),
         }
         self.parts.live.replace(Arc::new(pipeline));

@@ -53,10 +53,15 @@ impl Opener {
         }
     }
 
-    /// The pipeline with the calibration of the settings, if there is one and it holds for it; else why not.
-    pub(super) fn calibrate(&self, pipeline: Pipeline) -> (Pipeline, Option<String>) {
-        let (pipeline, problem) = calibrate(pipeline, self.calibration.as_deref());
-        (pipeline, problem.map(|problem| format!("fixes have no radii: {problem}")))
+    /// The pipeline with the calibration at `path`, else with that of the settings, where there is one that holds for it;
+    /// else it remembers why not.
+    fn calibrate(&self, pipeline: Pipeline, path: Option<PathBuf>) -> Pipeline {
+        let path = path.or_else(|| self.calibration.clone());
+        let (pipeline, problem) = calibrate(pipeline, path.as_deref());
+        match problem {
+            Some(problem) => pipeline.with_calibration_problem(format!("fixes have no radii: {problem}")),
+            None => pipeline,
+        }
     }
 
     /// Opens plain shards.
@@ -75,7 +80,7 @@ impl Opener {
             (None, None) => None,
         };
         self.prefault(&shards)?;
-        Ok(Pipeline::new(encoder, shards, self.options.clone(), true)?)
+        Ok(self.calibrate(Pipeline::new(encoder, shards, self.options.clone(), true)?, None))
     }
 
     /// Opens a generation: every file verified, of one space, and with `golden` its golden queries answered as they
@@ -96,7 +101,7 @@ impl Opener {
         if golden && let Some(list) = GoldenList::load(generation)? {
             list.check(generation, &pipeline)?;
         }
-        Ok(pipeline)
+        Ok(self.calibrate(pipeline, generation.calibration()))
     }
 
     fn encoder_of(
