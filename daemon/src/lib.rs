@@ -2,9 +2,11 @@
 //!
 //! Two rooms: [`locate`] finds the place of a frame and knows nothing of the world outside; [`service`] brings frames in
 //! and answers out. [`reranker`] has a comparator look at what was retrieved. [`assemble`] opens the files that a pipeline needs;
+//! [`calibration`] says how certain its answers are;
 //! [`environment`] sets what libraries read at their start.
 
 pub mod assemble;
+pub mod calibration;
 pub mod download;
 pub mod environment;
 pub mod generations;

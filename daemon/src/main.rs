@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use geolocated::calibration::Calibration;
 use geolocated::generations::{self, Generation};
+use geolocated::locate::{Pipeline, PipelineOptions};
 use geolocated::service::{GenerationSettings, Settings, run};
 use geolocated::{assemble, environment};
+use index_shards::ShardSet;
 use quantized_models::ComparatorManifest;
 use tracing_subscriber::EnvFilter;
 
@@ -68,7 +71,29 @@ fn check(config: &Path) -> anyhow::Result<()> {
         (None, Some(encoder)) => assemble::check(encoder, comparator, &settings.shards)?,
         (None, None) => {}
     }
+    say_calibration(&settings)?;
     eprintln!("{}: good", config.display());
+    Ok(())
+}
+
+/// Says why no radii would be published, where a calibration is named. It keeps the daemon from nothing.
+fn say_calibration(settings: &Settings) -> anyhow::Result<()> {
+    let Some(path) = &settings.calibration else { return Ok(()) };
+    let calibration = match Calibration::load(path) {
+        Ok(calibration) => calibration,
+        Err(error) => {
+            eprintln!("fixes would have no radii: {error}");
+            return Ok(());
+        }
+    };
+    if !settings.shards.is_empty() {
+        let options =
+            PipelineOptions { search: settings.search.clone(), fuse: settings.fuse, ..PipelineOptions::default() };
+        let pipeline = Pipeline::new(None, ShardSet::open(&settings.shards)?, options, false)?;
+        if let Err(error) = calibration.check(path, &pipeline) {
+            eprintln!("fixes would have no radii: {error}");
+        }
+    }
     Ok(())
 }
 

@@ -105,6 +105,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/reranking.md",
         "docs/systemd.md",
         "docs/accuracy.md",
+        "docs/calibration.md",
         "docs/updates.md",
         "docs/monitoring.md",
         "index-shards/benches/peers/README.md",

@@ -66,6 +66,25 @@ pub fn interval_of_mean(values: &[f64], seed: u64) -> [f64; 2] {
     [24, 975].map(|position| means.get(position).copied().unwrap_or_default())
 }
 
+/// The 95 % interval of a share over items that come in groups, given as hits and items of each, by the percentiles of
+/// 1000 resamples of whole groups: frames of one flight are alike. `[0, 0]` of nothing.
+pub fn interval_by_group(groups: &[(usize, usize)], seed: u64) -> [f64; 2] {
+    if groups.iter().all(|(_, items)| *items == 0) {
+        return [0.0, 0.0];
+    }
+    let mut random = SplitMix64::new(seed);
+    let mut shares = Vec::with_capacity(RESAMPLES);
+    while shares.len() < RESAMPLES {
+        let drawn = (0..groups.len()).map(|_| groups.get(random.below(groups.len())).copied().unwrap_or_default());
+        let (hits, items) = drawn.fold((0, 0), |(hits, items), (more, of)| (hits + more, items + of));
+        if items > 0 {
+            shares.push(share_of(hits, items));
+        }
+    }
+    shares.sort_unstable_by(f64::total_cmp);
+    [24, 975].map(|position| shares.get(position).copied().unwrap_or_default())
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts of queries are far below 2^52")]
 fn share_of(count: usize, of: usize) -> f64 {
     count as f64 / of as f64
@@ -107,6 +126,16 @@ mod tests {
         let (mean, share) = (interval_of_mean(&values, SEED), interval_of_share(&hits, SEED));
         assert!(mean.iter().zip(share).all(|(mean, share)| (mean - share).abs() < 1e-12), "{mean:?} {share:?}");
         assert_eq!((interval_of_mean(&[], SEED), interval_of_mean(&[-1.0; 5], SEED)), ([0.0; 2], [-1.0; 2]));
+    }
+
+    #[test]
+    fn groups_that_are_alike_within_make_a_wider_interval() {
+        let frames: Vec<bool> = (0..200).map(|at| (at / 20) % 2 == 0).collect();
+        let [low, high] = interval_by_group(&[(20, 20), (0, 20)].repeat(5), SEED);
+        let [single_low, single_high] = interval_of_share(&frames, SEED);
+        assert!(low < single_low - 0.1 && high > single_high + 0.1, "{low} {high} {single_low} {single_high}");
+        assert_eq!((interval_by_group(&[], SEED), interval_by_group(&[(0, 0)], SEED)), ([0.0; 2], [0.0; 2]));
+        assert_eq!(interval_by_group(&[(3, 3), (0, 0)], SEED), [1.0, 1.0]);
     }
 
     #[test]

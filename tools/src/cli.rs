@@ -38,6 +38,7 @@ enum Verb {
     World(verbs::world::WorldArgs),
     Sign(Box<verbs::sign::SignArgs>),
     Bundle(Box<verbs::bundle::BundleArgs>),
+    Calibrate(Box<verbs::calibrate::CalibrateArgs>),
 }
 
 /// How a verb ended that did not fail.
@@ -93,6 +94,7 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::World(args) => verbs::world::run(&args),
         Verb::Sign(args) => verbs::sign::run(&args),
         Verb::Bundle(args) => verbs::bundle::run(&args),
+        Verb::Calibrate(args) => verbs::calibrate::run(&args),
     }
 }
 

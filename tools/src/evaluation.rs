@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
 use geolocated::locate::{
-    BadFrame, CameraContext, Candidate, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
-    Prediction, Reranking, StageTimes, distance_m,
+    BadFrame, CameraContext, Candidate, Certainty, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome,
+    Pipeline, Prediction, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
@@ -62,6 +62,61 @@ pub struct Answered {
     pub ignored: Vec<IgnoredHint>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
+    /// What bears on how certain the answer is.
+    pub belief: Belief,
+}
+
+/// What bears on how certain an answer is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Belief {
+    /// Name of the flight.
+    pub flight: String,
+    /// The true place, latitude and longitude in degrees.
+    pub truth: (f64, f64),
+    /// The heaviest place, latitude and longitude in degrees; absent where nothing was retrieved.
+    pub place: Option<(f64, f64)>,
+    /// Metres between the two.
+    pub place_m: Option<f64>,
+    /// Whether that place is a fix, before a calibration takes back what is not certain enough.
+    pub is_fix: bool,
+    /// Cosine of the most similar reference.
+    pub cosine: Option<f64>,
+    /// Share of the heaviest place.
+    pub heaviest_share: Option<f64>,
+    /// What a calibration says.
+    pub certainty: Option<Certainty>,
+    /// The best candidate of the heaviest place.
+    pub best: Option<Candidate>,
+}
+
+impl Belief {
+    fn of(query: &Query<'_>, prediction: &Prediction) -> Self {
+        let truth = &query.pose.place;
+        let mode = prediction.posterior.modes.first();
+        let withheld = prediction.certainty.and_then(|certainty| certainty.withheld);
+        Self {
+            flight: flight_of(query.pose),
+            truth: (truth.lat_deg, truth.lon_deg),
+            place: mode.map(|mode| (mode.lat_deg, mode.lon_deg)),
+            place_m: mode.map(|mode| distance_m(truth.lat_deg, truth.lon_deg, mode.lat_deg, mode.lon_deg)),
+            is_fix: matches!(prediction.outcome, Outcome::Fix(_)) || withheld.is_some(),
+            cosine: prediction.similar.iter().map(|found| f64::from(found.similarity)).reduce(f64::max),
+            heaviest_share: mode.map(|mode| mode.p),
+            certainty: prediction.certainty,
+            best: best(prediction).cloned(),
+        }
+    }
+}
+
+/// The best candidate of the heaviest place.
+fn best(prediction: &Prediction) -> Option<&Candidate> {
+    let first = prediction.posterior.modes.first()?.members.first()?;
+    prediction.similar.iter().chain(&prediction.further).nth(*first)
+}
+
+/// The flight that a frame belongs to: its column `flight`, else one of its own, by the name of the picture.
+pub fn flight_of(pose: &Pose) -> String {
+    pose.columns.get("flight").unwrap_or(&pose.file).clone()
 }
 
 /// One query's second answer, held against the truth.
@@ -288,6 +343,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         picture: None,
         ignored: Vec::new(),
         columns: query.pose.columns.clone(),
+        belief: Belief { flight: flight_of(query.pose), truth: (truth.lat_deg, truth.lon_deg), ..Belief::default() },
     };
     let prediction = match prediction {
         Ok(prediction) => prediction,
@@ -298,6 +354,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
     if let Some(labelled) = &mut answered.labelled {
         labelled.found = similar.iter().map(|found| found.reference.clone()).collect();
     }
+    answered.belief = Belief::of(query, &prediction);
     answered.stages = prediction.stages;
     answered.published = match &prediction.outcome {
         Outcome::Fix(fix) => {

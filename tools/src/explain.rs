@@ -14,7 +14,7 @@ use geolocated::reranker::{PictureBlob, Reranked};
 
 use crate::evaluation::Query;
 
-const STYLE: &str = include_str!("explain.css");
+pub(crate) const STYLE: &str = include_str!("explain.css");
 /// How many candidates of the retrieval are shown.
 const SHOWN: usize = 24;
 
@@ -228,12 +228,16 @@ impl Page<'_> {
         format!("<span{class}>{}{} {}</span>", self.thumbnail(candidate), position + 1, escaped(&candidate.reference))
     }
 
-    /// The picture that the shard keeps of a candidate.
     fn thumbnail(&self, candidate: &Candidate) -> String {
-        let shard = self.pipeline.shards().shards().get(candidate.shard);
-        let blob = shard.and_then(|shard| PictureBlob::of_row(shard, candidate.row, "").ok().flatten());
-        blob.map_or_else(|| "<span class=\"none\">no picture</span>".to_owned(), |blob| picture(blob.thumbnail))
+        thumbnail(self.pipeline, candidate)
     }
+}
+
+/// The picture that the shard keeps of a candidate, as HTML.
+pub(crate) fn thumbnail(pipeline: &Pipeline, candidate: &Candidate) -> String {
+    let shard = pipeline.shards().shards().get(candidate.shard);
+    let blob = shard.and_then(|shard| PictureBlob::of_row(shard, candidate.row, "").ok().flatten());
+    blob.map_or_else(|| "<span class=\"none\">no picture</span>".to_owned(), |blob| picture(blob.thumbnail))
 }
 
 /// A number with a bar that goes to the left for what is below 0.
@@ -244,7 +248,7 @@ fn bar(value: f32) -> String {
 }
 
 /// Encoded pictures as HTML, whole in the page.
-fn picture(encoded: &[u8]) -> String {
+pub(crate) fn picture(encoded: &[u8]) -> String {
     let kind = match encoded {
         [0xFF, 0xD8, ..] => "jpeg",
         [0x89, b'P', ..] => "png",
@@ -253,7 +257,7 @@ fn picture(encoded: &[u8]) -> String {
     format!("<img alt=\"\" src=\"data:image/{kind};base64,{}\">", STANDARD.encode(encoded))
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -7,6 +7,7 @@ use geolocated::locate::StageTimes;
 use serde::Serialize;
 
 use crate::bad_frames::BadFrames;
+use crate::certainty_report::{self, Abstention, RadiusFigures};
 use crate::evaluation::{Answered, Published};
 use crate::metrics::{
     Intervals, Judged, LabelFigures, Labelled, Ordered, Recall, Threshold, intervals, label_figures, quantile, recall,
@@ -113,6 +114,12 @@ pub struct Report {
     /// What every strategy did, where there were several, by its word.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub strategies: Ordered<RerankFigures>,
+    /// Whether the radii of fixes hold; absent without a calibration.
+    #[serde(flatten)]
+    pub radius: Option<RadiusFigures>,
+    /// How well is told which fixes to publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abstention: Option<Abstention>,
     /// Quantiles of the wall-clock milliseconds of each stage, over all frames.
     pub ms: Ordered<Ordered<f64>>,
     /// What was evaluated.
@@ -162,9 +169,17 @@ impl Report {
             retrieval_only: (!strategies.is_empty()).then(|| Group::of(&retrieved(), thresholds, true)),
             rerank: strategies.first().cloned(),
             strategies: strategies.iter().filter(|_| strategies.len() > 1).map(named).collect(),
+            radius: None,
+            abstention: None,
             ms: stage_quantiles(answers),
             evaluated,
         }
+    }
+
+    /// Adds what the answers say of themselves, where a fix is right within `right_within_m`.
+    pub fn add_certainty(&mut self, answers: &[Answered], right_within_m: f64) {
+        self.radius = RadiusFigures::of(answers);
+        self.abstention = Abstention::of(answers, right_within_m);
     }
 }
 
@@ -252,6 +267,7 @@ impl Report {
             }
         }
         self.push_counts(&mut text);
+        text += &certainty_report::text(self.radius.as_ref(), self.abstention.as_ref());
         match (&self.rerank, self.strategies.0.as_slice()) {
             (Some(rerank), []) => text.push_str(&rerank.text()),
             (_, strategies) => strategies.iter().for_each(|(_, figures)| text.push_str(&figures.text())),

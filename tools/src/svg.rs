@@ -24,7 +24,17 @@ pub struct Series {
     pub dashed: bool,
 }
 
-/// A chart of lines over a logarithmic x axis.
+/// How the x axis goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum XAxis {
+    /// By ratios.
+    #[default]
+    Logarithmic,
+    /// By differences.
+    Linear,
+}
+
+/// A chart of lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineChart {
     /// Above the chart.
@@ -33,18 +43,21 @@ pub struct LineChart {
     pub x_label: String,
     /// Beside the y axis, with its unit.
     pub y_label: String,
-    /// Lines; points with an x that is not above 0, or that are not finite, are left out.
+    /// How the x axis goes.
+    pub x_axis: XAxis,
+    /// Lines; points that are not finite, and on a logarithmic axis those with an x that is not above 0, are left out.
     pub series: Vec<Series>,
 }
 
 /// What the axes span.
 struct Span {
+    axis: XAxis,
     x: (f64, f64),
     y: (f64, f64),
 }
 
 impl Span {
-    fn of(points: &[(f64, f64)]) -> Self {
+    fn of(points: &[(f64, f64)], axis: XAxis) -> Self {
         let bounds = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
@@ -53,15 +66,18 @@ impl Span {
         let step = y_step(y_low, y_high);
         let y = ((y_low / step).floor() * step, (y_high / step).ceil() * step);
         if points.is_empty() {
-            Self { x: (1.0, 10.0), y: (0.0, 1.0) }
+            Self { axis, x: (1.0, 10.0), y: (0.0, 1.0) }
         } else {
-            Self { x: (x_low, x_high.max(x_low * 1.01)), y }
+            Self { axis, x: (x_low, x_high.max(x_low * 1.01)), y }
         }
     }
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let share = |value: f64, (low, high): (f64, f64)| if high > low { (value - low) / (high - low) } else { 0.5 };
-        let across = share(x.ln(), (self.x.0.ln(), self.x.1.ln()));
+        let across = match self.axis {
+            XAxis::Logarithmic => share(x.ln(), (self.x.0.ln(), self.x.1.ln())),
+            XAxis::Linear => share(x, self.x),
+        };
         let up = share(y, self.y);
         (LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
     }
@@ -70,8 +86,9 @@ impl Span {
 impl LineChart {
     /// The chart as an SVG document.
     pub fn to_svg(&self) -> String {
-        let drawn: Vec<(f64, f64)> = self.series.iter().flat_map(|series| drawable(&series.points)).collect();
-        let span = Span::of(&drawn);
+        let points = self.series.iter().flat_map(|series| drawable(&series.points, self.x_axis));
+        let drawn: Vec<(f64, f64)> = points.collect();
+        let span = Span::of(&drawn, self.x_axis);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
              height=\"{HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -91,8 +108,9 @@ impl LineChart {
     }
 }
 
-fn drawable(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
-    points.iter().copied().filter(|(x, y)| *x > 0.0 && x.is_finite() && y.is_finite())
+fn drawable(points: &[(f64, f64)], axis: XAxis) -> impl Iterator<Item = (f64, f64)> {
+    let fits = move |x: f64| x > 0.0 || axis == XAxis::Linear;
+    points.iter().copied().filter(move |(x, y)| fits(*x) && x.is_finite() && y.is_finite())
 }
 
 /// A round distance of lines that makes some five to ten of them.
@@ -103,11 +121,18 @@ fn y_step(low: f64, high: f64) -> f64 {
     decade * fits.unwrap_or(10.0)
 }
 
-/// 1, 2 and 5 times each power of ten within bounds.
-fn x_ticks((low, high): (f64, f64)) -> Vec<f64> {
+/// 1, 2 and 5 times each power of ten within bounds; on a linear axis round numbers.
+fn x_ticks(axis: XAxis, (low, high): (f64, f64)) -> Vec<f64> {
+    if axis == XAxis::Linear {
+        let step = y_step(low, high);
+        let ticks = std::iter::successors(Some((low / step).ceil() * step), |tick| Some(tick + step));
+        return ticks.take_while(|tick| *tick <= high + step * 1e-6).collect();
+    }
     let first = 10.0_f64.powf(low.log10().floor());
     let decades = std::iter::successors(Some(first), |decade| Some(decade * 10.0)).take_while(|decade| *decade <= high);
-    let ticks = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|factor| decade * factor));
+    // Over many decades there is room for the powers of ten alone.
+    let factors: &[f64] = if high > low * 1e4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let ticks = decades.flat_map(|decade| factors.iter().map(move |factor| decade * factor));
     ticks.filter(|tick| (low * 0.999..=high * 1.001).contains(tick)).collect()
 }
 
@@ -120,7 +145,7 @@ fn axes(svg: &mut String, span: &Span) {
         rule(svg, (LEFT, y), (WIDTH - RIGHT, y), "#dddddd");
         text(svg, (LEFT - 6.0, y + 4.0), "end", "", &short(value));
     }
-    for value in x_ticks(span.x) {
+    for value in x_ticks(span.axis, span.x) {
         let (x, _) = span.place((value, span.y.0));
         rule(svg, (x, TOP), (x, HEIGHT - BOTTOM), "#eeeeee");
         text(svg, (x, HEIGHT - BOTTOM + 18.0), "middle", "", &short(value));
@@ -130,7 +155,7 @@ fn axes(svg: &mut String, span: &Span) {
 }
 
 fn line(svg: &mut String, series: &Series, colour: &str, span: &Span) {
-    let places: Vec<(f64, f64)> = drawable(&series.points).map(|point| span.place(point)).collect();
+    let places: Vec<(f64, f64)> = drawable(&series.points, span.axis).map(|point| span.place(point)).collect();
     let path: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let dash = if series.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
     // Writing into a string cannot fail.
@@ -183,6 +208,7 @@ mod tests {
             title: "quality & cost".to_owned(),
             x_label: "ms".to_owned(),
             y_label: "Top-1".to_owned(),
+            x_axis: XAxis::Logarithmic,
             series: vec![Series {
                 name: "a < b".to_owned(),
                 points: vec![(100.0, 0.2), (1000.0, 0.4), (0.0, 1.0), (5.0, f64::NAN)],
@@ -201,7 +227,21 @@ mod tests {
 
     #[test]
     fn an_empty_chart_is_a_chart() {
-        let chart = LineChart { title: String::new(), x_label: String::new(), y_label: String::new(), series: vec![] };
-        assert!(!chart.to_svg().contains("NaN"));
+        for x_axis in [XAxis::Logarithmic, XAxis::Linear] {
+            let empty = || String::new();
+            let chart = LineChart { title: empty(), x_label: empty(), y_label: empty(), x_axis, series: vec![] };
+            assert!(!chart.to_svg().contains("NaN"));
+        }
+    }
+
+    #[test]
+    fn a_linear_axis_begins_at_0_and_has_round_ticks() {
+        let series = Series { name: "a".to_owned(), points: vec![(0.0, 0.0), (0.5, 1.0), (1.0, 0.5)], dashed: false };
+        let text = || "x".to_owned();
+        let (x_axis, series) = (XAxis::Linear, vec![series]);
+        let svg = LineChart { title: text(), x_label: text(), y_label: text(), x_axis, series }.to_svg();
+        assert_eq!(svg.matches("<circle").count(), 3);
+        assert!(svg.contains("64.0,388.0 290.0,") || svg.contains("64.0,388.0 322.0,"), "{svg}");
+        assert!(svg.matches(">0.2<").count() == 2, "on both axes: {svg}");
     }
 }

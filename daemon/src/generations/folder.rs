@@ -120,6 +120,12 @@ impl Generation {
         files.find(|file| file.name() == "model.toml").map(|file| self.path_of(file))
     }
 
+    /// Its calibration, where it brings one: the file `calibration.toml` of that role.
+    pub fn calibration(&self) -> Option<PathBuf> {
+        let mut files = self.manifest.of(FileRole::Calibration);
+        files.find(|file| file.name() == "calibration.toml").map(|file| self.path_of(file))
+    }
+
     /// What tells whether two generations bring the same encoder.
     pub fn model_files(&self) -> Vec<ManifestFile> {
         self.manifest.of(FileRole::Model).cloned().collect()

@@ -62,6 +62,18 @@ pub struct FixMessage {
     /// Whether `lat` and `lon` are the camera's or those of the ground that it sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_of: Option<PositionOf>,
+    /// In 68 of 100 fixes the true position lies within so many metres; absent without a calibration that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius_68_m: Option<f64>,
+    /// In 95 of 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius_95_m: Option<f64>,
+    /// Variance to the east, covariance of east and north, variance to the north, in square metres.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covariance_m2: Option<[f64; 3]>,
+    /// Probability that the place is the right one, in [0, 1]; absent without a calibration that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// The most similar references, most similar first; after reranking, the best one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<MessageCandidate>,
@@ -124,7 +136,7 @@ pub struct MessageCandidate {
     pub lat: f64,
     /// Longitude in WGS 84 degrees.
     pub lon: f64,
-    /// Share of the candidate in the weight of all, after reranking, in [0, 1].
+    /// Share of the candidate in the weight of all, in [0, 1].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p: Option<f64>,
     /// Cosine of the embeddings.
@@ -231,6 +243,7 @@ impl FixMessage {
         };
         let of_ground = pipeline.position_of() == PositionOf::FootprintCentre;
         let (stages, reranking) = (&prediction.stages, prediction.reranking.as_ref());
+        let radii = prediction.certainty.and_then(|certainty| certainty.radii);
         Self {
             v: VERSION,
             id: id.to_owned(),
@@ -249,6 +262,10 @@ impl FixMessage {
             lon: fix.map(|position| position.lon),
             view: fix.filter(|_| of_ground),
             position_of: fix.map(|_| pipeline.position_of()),
+            radius_68_m: radii.map(|radii| rounded(radii.radius_68_m, 10.0)),
+            radius_95_m: radii.map(|radii| rounded(radii.radius_95_m, 10.0)),
+            covariance_m2: radii.map(|radii| radii.covariance_m2.map(|value| rounded(value, 100.0))),
+            confidence: prediction.certainty.map(|certainty| rounded(certainty.confidence, 1e4)),
             candidates: candidates(prediction),
             dissimilar: prediction.dissimilar.iter().map(MessageCandidate::from).collect(),
             rerank: reranking.map(RerankPart::from),
@@ -295,8 +312,7 @@ impl FixMessage {
 
 fn candidates(prediction: &Prediction) -> Vec<MessageCandidate> {
     let mut candidates: Vec<MessageCandidate> = prediction.similar.iter().map(MessageCandidate::from).collect();
-    let p = prediction.reranking.iter().flat_map(|reranking| &reranking.p);
-    for (candidate, p) in candidates.iter_mut().zip(p) {
+    for (candidate, p) in candidates.iter_mut().zip(&prediction.posterior.p) {
         candidate.p = Some(rounded(*p, 1e5));
     }
     candidates
@@ -370,6 +386,10 @@ mod tests {
             lon: Some(8.0),
             view: None,
             position_of: Some(PositionOf::Camera),
+            radius_68_m: None,
+            radius_95_m: None,
+            covariance_m2: None,
+            confidence: None,
             candidates: vec![candidate.clone(); candidates],
             dissimilar: vec![candidate; candidates],
             rerank: None,

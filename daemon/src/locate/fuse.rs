@@ -1,9 +1,8 @@
-//! From candidates to a position: the heaviest group of candidates that lie together, or the statement that there are
-//! several.
+//! How candidates weigh, and which of them show one place.
 
 use serde::Deserialize;
 
-use super::{Candidate, Fix, NoFixReason, Outcome, distance_m, weighted_mean};
+use super::{Candidate, distance_m};
 
 /// How candidates become a position.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -26,33 +25,6 @@ impl Default for FuseOptions {
     }
 }
 
-/// The answer that follows from the two ends of a retrieval.
-///
-/// Each similar candidate weighs by where its similarity lies between the mean of the dissimilar end (0) and the best
-/// candidate (1). The candidates around which most weight lies are the place; the position is their weighted mean. A
-/// second place elsewhere that weighs nearly as much makes the answer ambiguous.
-pub fn fuse(similar: &[Candidate], dissimilar: &[Candidate], options: &FuseOptions) -> Outcome {
-    let weights = log_weights(similar, dissimilar, options.sharpness).into_iter().map(f64::exp);
-    fuse_weighted(similar.iter().zip(weights).collect(), options)
-}
-
-/// The answer that follows from candidates and their weights: see [`fuse`], which weighs by the retrieval alone. Weights
-/// are relative, as those of a reranking are ([`super::rerank::Ranking::p`]).
-pub fn fuse_weighted(weighted: Vec<(&Candidate, f64)>, options: &FuseOptions) -> Outcome {
-    let (first, rest) = heaviest_mode(weighted, options.same_place_m);
-    let (second, _) = heaviest_mode(rest, options.same_place_m);
-    let position =
-        weighted_mean(first.iter().map(|(candidate, weight)| (candidate.lat_deg, candidate.lon_deg, *weight)));
-    match position {
-        None => Outcome::NoFix(NoFixReason::OutOfCoverage),
-        Some(_) if mass(&second) >= options.ambiguous_share * mass(&first) => Outcome::Ambiguous,
-        Some((lat_deg, lon_deg)) => Outcome::Fix(Fix { lat_deg, lon_deg }),
-    }
-}
-
-/// A candidate with its weight.
-type Weighted<'a> = (&'a Candidate, f64);
-
 /// Logarithm of each candidate's weight by the retrieval, 0 for the best one, and by the prior, where there is one.
 pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
     let best = similar.iter().map(|candidate| f64::from(candidate.similarity)).fold(f64::NEG_INFINITY, f64::max);
@@ -68,37 +40,20 @@ pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharp
         .collect()
 }
 
-/// The candidates that lie in one place with the candidate around which most weight lies, and all others.
-fn heaviest_mode(candidates: Vec<Weighted<'_>>, same_place_m: f64) -> (Vec<Weighted<'_>>, Vec<Weighted<'_>>) {
-    let around = |centre: &Candidate| -> f64 {
-        candidates.iter().filter(|(other, _)| same_place(centre, other, same_place_m)).map(|(_, weight)| weight).sum()
-    };
-    let mut heaviest: Option<(&Candidate, f64)> = None;
-    for (candidate, _) in &candidates {
-        let weight = around(candidate);
-        if heaviest.is_none_or(|(_, most)| weight > most) {
-            heaviest = Some((candidate, weight));
-        }
-    }
-    match heaviest {
-        None => (Vec::new(), candidates),
-        Some((centre, _)) => candidates.into_iter().partition(|(other, _)| same_place(centre, other, same_place_m)),
-    }
-}
-
 /// Whether two references show one place: their footprints, or `same_place_m` where there are none.
 pub(super) fn same_place(a: &Candidate, b: &Candidate, same_place_m: f64) -> bool {
     let reach = |candidate: &Candidate| candidate.extent_m.unwrap_or(same_place_m / 2.0);
     distance_m(a.lat_deg, a.lon_deg, b.lat_deg, b.lon_deg) <= reach(a) + reach(b)
 }
 
-fn mass(mode: &[Weighted<'_>]) -> f64 {
-    mode.iter().map(|(_, weight)| weight).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locate::{NoFixReason, Outcome, Posterior};
+
+    fn fuse(similar: &[Candidate], dissimilar: &[Candidate], options: &FuseOptions) -> Outcome {
+        Posterior::of_retrieval(similar, dissimilar, options).outcome(options)
+    }
 
     fn candidate(lat_deg: f64, lon_deg: f64, similarity: f32) -> Candidate {
         Candidate {

@@ -33,6 +33,41 @@ pub fn weighted_mean(positions: impl IntoIterator<Item = (f64, f64, f64)>) -> Op
     Some((z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees()))
 }
 
+/// Mean radius of the Earth in metres (IUGG).
+const EARTH_M: f64 = 6_371_008.8;
+
+/// The plane that touches the Earth, as a sphere, at a place; its axes point to the east and to the north. At a pole they
+/// are those of the given longitude.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plane {
+    up: [f64; 3],
+    east: [f64; 3],
+    north: [f64; 3],
+}
+
+impl Plane {
+    /// The plane at a place in degrees.
+    pub fn at(lat_deg: f64, lon_deg: f64) -> Self {
+        let (sin_lat, cos_lat) = lat_deg.to_radians().sin_cos();
+        let (sin_lon, cos_lon) = lon_deg.to_radians().sin_cos();
+        Self {
+            up: [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat],
+            east: [-sin_lon, cos_lon, 0.0],
+            north: [-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat],
+        }
+    }
+
+    /// Metres to the east and to the north of a place in degrees, projected straight down onto the plane: 10 km away it
+    /// is 4 mm too little.
+    pub fn east_north_m(&self, lat_deg: f64, lon_deg: f64) -> (f64, f64) {
+        let other = Self::at(lat_deg, lon_deg).up;
+        let along = |axis: &[f64; 3]| {
+            axis.iter().zip(other.iter().zip(&self.up)).map(|(axis, (to, from))| axis * (to - from)).sum::<f64>()
+        };
+        (along(&self.east) * EARTH_M, along(&self.north) * EARTH_M)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +101,17 @@ mod tests {
         assert_eq!(weighted_mean([]), None);
         assert_eq!(weighted_mean([(0.0, 0.0, 1.0), (0.0, 180.0, 1.0)]), None);
         assert_eq!(weighted_mean([(1.0, 1.0, 0.0), (1.0, 1.0, f64::NAN), (1.0, 1.0, -1.0)]), None);
+    }
+
+    #[test]
+    fn metres_in_the_plane_are_those_on_the_ground() {
+        for (lat_deg, lon_deg) in [(50.0, 8.0), (-33.0, 179.9999), (89.9999, 20.0), (0.0, 0.0)] {
+            let plane = Plane::at(lat_deg, lon_deg);
+            let (east_m, north_m) = plane.east_north_m(lat_deg - 0.001, lon_deg);
+            assert!(east_m.abs() < 1e-6 && (north_m + 111.195).abs() < 1e-3, "{east_m} {north_m}");
+            let (east_m, north_m) = plane.east_north_m(lat_deg, lon_deg + 0.001);
+            let ground_m = distance_m(lat_deg, lon_deg, lat_deg, lon_deg + 0.001);
+            assert!((east_m.hypot(north_m) - ground_m).abs() < 1e-3 && east_m > 0.0, "{east_m} {ground_m}");
+        }
     }
 }

@@ -8,13 +8,17 @@
 
 mod candidate;
 mod centring;
+mod certainty;
 mod context;
+mod features;
 mod fix_message;
 mod frame;
 mod framing;
 mod fuse;
 mod geodesy;
+mod modes;
 mod pipeline;
+mod posterior;
 mod prediction;
 mod quality;
 pub mod rerank;
@@ -24,16 +28,20 @@ pub(crate) use pipeline::same_space;
 
 pub use candidate::Candidate;
 pub use centring::CameraMean;
+pub use certainty::{Certainty, Logistic, Radii, RadiusBand, StageCalibration, Term};
 pub use context::{CameraContext, LastPicture, Located};
+pub use features::{FEATURE_NAMES, FEATURES, Features};
 pub use fix_message::{
     FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
     StageMilliseconds, View, timestamp,
 };
 pub use frame::{Frame, Hints, Prior};
 pub use framing::{Corners, Framing, Hint, HintUse, IgnoredHint};
-pub use fuse::{FuseOptions, fuse, fuse_weighted};
-pub use geodesy::{distance_m, weighted_mean};
-pub use pipeline::{Pipeline, PipelineError, PipelineOptions};
+pub use fuse::FuseOptions;
+pub use geodesy::{Plane, distance_m, weighted_mean};
+pub use modes::Mode;
+pub use pipeline::{Calibrated, Pipeline, PipelineError, PipelineOptions};
+pub use posterior::Posterior;
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
 pub use quality::{BadFrame, Fingerprint, FrameFigures, RefusedFrames};
 pub use reranking::{RerankEnd, Reranking, reranked};

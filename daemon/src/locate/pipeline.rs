@@ -11,7 +11,8 @@ use thiserror::Error;
 use super::centring::{centred, index_mean, rescore};
 use super::{
     BadFrame, CameraContext, CameraMean, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing, FuseOptions,
-    IgnoredHint, Located, NoFixReason, Outcome, Prediction, Prior, RefusedFrames, StageTimes, distance_m, fuse,
+    IgnoredHint, Located, NoFixReason, Posterior, Prediction, Prior, RefusedFrames, StageCalibration, StageTimes,
+    distance_m,
 };
 
 /// What the pipeline may be told.
@@ -87,6 +88,19 @@ pub struct Pipeline {
     generation: Option<u64>,
     mean: OnceLock<Option<Vec<f32>>>,
     side_m: OnceLock<Option<f64>>,
+    calibrated: Option<Calibrated>,
+    calibration_problem: Option<String>,
+}
+
+/// What a calibration says for the answers of each stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calibrated {
+    /// How fast the weight of a candidate falls with its similarity; takes the place of [`FuseOptions::sharpness`].
+    pub sharpness: f64,
+    /// For answers by retrieval alone.
+    pub retrieved: StageCalibration,
+    /// For reranked answers: the name of the comparator, the strategy's word, and what holds for them.
+    pub reranked: Option<(String, String, StageCalibration)>,
 }
 
 impl Pipeline {
@@ -115,6 +129,8 @@ impl Pipeline {
             generation: None,
             mean: OnceLock::new(),
             side_m: OnceLock::new(),
+            calibrated: None,
+            calibration_problem: None,
         })
     }
 
@@ -127,6 +143,60 @@ impl Pipeline {
     /// Number of the generation of the index, where it is one.
     pub fn generation(&self) -> Option<u64> {
         self.generation
+    }
+
+    /// The same pipeline, whose answers are as certain as a calibration says. The caller has seen that it is one of this
+    /// index and these options.
+    pub fn with_calibration(mut self, calibrated: Calibrated) -> Self {
+        self.options.fuse.sharpness = calibrated.sharpness;
+        self.calibrated = Some(calibrated);
+        self
+    }
+
+    /// The same pipeline, which remembers why the calibration that was meant for it is not used.
+    pub fn with_calibration_problem(mut self, problem: String) -> Self {
+        self.calibration_problem = Some(problem);
+        self
+    }
+
+    /// Why the calibration that was meant for it is not used.
+    pub fn calibration_problem(&self) -> Option<&str> {
+        self.calibration_problem.as_deref()
+    }
+
+    /// Takes another scale of similarity, without a calibration: see [`FuseOptions::sharpness`].
+    pub fn set_sharpness(&mut self, sharpness: f64) {
+        self.options.fuse.sharpness = sharpness;
+        self.calibrated = None;
+    }
+
+    /// What a calibration says of its answers, where there is one.
+    pub fn calibrated(&self) -> Option<&Calibrated> {
+        self.calibrated.as_ref()
+    }
+
+    /// Says how certain the reranked answer is that followed `retrieved`, where a calibration of its comparator and
+    /// strategy is there, and takes back a fix that is not certain enough. Where there is only one of retrieval, the
+    /// answer has no radii, and what that took back stays so.
+    pub fn certify_reranked(&self, prediction: &mut Prediction, retrieved: &Prediction) {
+        let Some(calibrated) = &self.calibrated else { return };
+        let is_its = |(comparator, strategy, _): &&(String, String, StageCalibration)| {
+            prediction.reranking.as_ref().is_some_and(|reranking| {
+                reranking.comparator == *comparator && reranking.strategy.as_str() == strategy && reranking.ran()
+            })
+        };
+        match calibrated.reranked.as_ref().filter(is_its) {
+            Some((_, _, calibration)) => calibration.apply(prediction, &self.options.fuse),
+            None if retrieved.certainty.is_some_and(|certainty| certainty.withheld.is_some()) => {
+                prediction.outcome = retrieved.outcome.clone();
+            }
+            None => {}
+        }
+    }
+
+    /// What is asked of the index for every frame.
+    pub fn search_options(&self) -> &SearchOptions {
+        &self.options.search
     }
 
     /// The encoder, if there is one.
@@ -320,13 +390,23 @@ impl Pipeline {
         let further = similar.split_off(self.options.search.k.min(similar.len()));
         stages.search_ms = Some(milliseconds_since(start));
         let start = Instant::now();
-        let outcome = if similar.is_empty() {
-            Outcome::NoFix(NoFixReason::OutOfCoverage)
-        } else {
-            fuse(&similar, &dissimilar, &self.options.fuse)
+        let posterior = Posterior::of_retrieval(&similar, &dissimilar, &self.options.fuse);
+        let outcome = posterior.outcome(&self.options.fuse);
+        let mut prediction = Prediction {
+            outcome,
+            similar,
+            further,
+            dissimilar,
+            posterior,
+            certainty: None,
+            reranking: None,
+            stages: StageTimes::default(),
         };
+        if let Some(Calibrated { retrieved, .. }) = &self.calibrated {
+            retrieved.apply(&mut prediction, &self.options.fuse);
+        }
         stages.fuse_ms = Some(milliseconds_since(start));
-        Prediction { outcome, similar, further, dissimilar, reranking: None, stages }
+        Prediction { stages, ..prediction }
     }
 
     fn retrieve(

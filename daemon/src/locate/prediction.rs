@@ -4,7 +4,7 @@ use std::fmt;
 
 use quantized_models::DecodeError;
 
-use super::{BadFrame, Candidate, Reranking};
+use super::{BadFrame, Candidate, Certainty, Posterior, Reranking};
 
 /// Position that the pipeline stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,6 +114,11 @@ pub struct Prediction {
     pub further: Vec<Candidate>,
     /// The most dissimilar references, most dissimilar first.
     pub dissimilar: Vec<Candidate>,
+    /// What is believed of the place: shares of [`Prediction::similar`], after reranking of [`Prediction::further`], too,
+    /// in their order, and the places that they show.
+    pub posterior: Posterior,
+    /// What a calibration says of the answer; absent without one that holds.
+    pub certainty: Option<Certainty>,
     /// What a comparator said, or why it said nothing; absent where none was to be asked.
     pub reranking: Option<Reranking>,
     /// How long each stage took.
@@ -132,6 +137,15 @@ impl Prediction {
     }
 
     fn without_candidates(outcome: Outcome, stages: StageTimes) -> Self {
-        Self { outcome, similar: Vec::new(), further: Vec::new(), dissimilar: Vec::new(), reranking: None, stages }
+        Self {
+            outcome,
+            similar: Vec::new(),
+            further: Vec::new(),
+            dissimilar: Vec::new(),
+            posterior: Posterior::default(),
+            certainty: None,
+            reranking: None,
+            stages,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From a retrieval and a ranking to the second answer for a frame.
 
 use super::rerank::{Probe, Ranking, StoppedBy, Strategy};
-use super::{Candidate, FuseOptions, Prediction, fuse_weighted};
+use super::{Candidate, FuseOptions, Posterior, Prediction};
 
 /// Why a reranking ended, or never began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,22 +89,25 @@ pub fn reranked(
         p: Vec::new(),
     };
     let stages = retrieved.stages;
-    let (outcome, order) = if counts {
-        let weighted = candidates.iter().copied().zip(ranking.p.iter().copied()).collect();
-        let p = ranking.order.iter().filter_map(|position| ranking.p.get(*position));
-        reranking.p = p.copied().take(retrieved.similar.len()).collect();
-        (fuse_weighted(weighted, options), ranking.order.clone())
+    let order: Vec<usize> = if counts { ranking.order.clone() } else { (0..candidates.len()).collect() };
+    let ordered: Vec<&Candidate> = order.iter().filter_map(|position| candidates.get(*position).copied()).collect();
+    let (outcome, certainty, posterior) = if counts {
+        let p: Vec<f64> = order.iter().filter_map(|position| ranking.p.get(*position).copied()).collect();
+        reranking.p = p.iter().copied().take(retrieved.similar.len()).collect();
+        let posterior = Posterior::of_weights(&ordered, p, options);
+        (posterior.outcome(options), None, posterior)
     } else {
-        (retrieved.outcome.clone(), (0..candidates.len()).collect())
+        (retrieved.outcome.clone(), retrieved.certainty, retrieved.posterior.clone())
     };
-    let mut similar: Vec<Candidate> =
-        order.iter().filter_map(|position| candidates.get(*position).copied().cloned()).collect();
+    let mut similar: Vec<Candidate> = ordered.into_iter().cloned().collect();
     let further = similar.split_off(retrieved.similar.len().min(similar.len()));
     Prediction {
         outcome,
         similar,
         further,
         dissimilar: retrieved.dissimilar.clone(),
+        posterior,
+        certainty,
         reranking: Some(reranking),
         stages,
     }
@@ -131,9 +134,13 @@ mod tests {
     }
 
     fn retrieved() -> Prediction {
+        let similar = vec![candidate(50.0, "a"), candidate(51.0, "b")];
+        let weights = vec![0.9, 0.1];
         Prediction {
             outcome: Outcome::Fix(Fix { lat_deg: 50.0, lon_deg: 8.0 }),
-            similar: vec![candidate(50.0, "a"), candidate(51.0, "b")],
+            posterior: Posterior::of_weights(&[&similar[0], &similar[1]], weights, &FuseOptions::default()),
+            certainty: None,
+            similar,
             further: vec![candidate(52.0, "c")],
             dissimilar: vec![candidate(0.0, "far")],
             reranking: None,

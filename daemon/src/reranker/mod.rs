@@ -115,6 +115,7 @@ impl Reranker {
         });
         let name = self.comparator.name();
         let mut prediction = reranked(retrieved, &ranking, options.strategy, name, pipeline.fuse_options());
+        pipeline.certify_reranked(&mut prediction, retrieved);
         let rerank_ms = start.elapsed().as_secs_f64() * 1e3;
         prediction.stages.rerank_ms = Some(rerank_ms);
         prediction.stages.total_ms = prediction.stages.total_ms.map(|total_ms| total_ms + rerank_ms);

@@ -22,6 +22,7 @@ use super::health::Health;
 use super::marker::{self, Found, MARKER_FILE, Marker};
 use super::{PublishStages, RerankSettings};
 use crate::assemble::{ComparatorChoice, assemble_reranker};
+use crate::calibration::missing_for_reranked;
 use crate::locate::rerank::StoppedBy;
 use crate::locate::{FixMessage, Frame, Outcome, Pipeline, Prediction, RerankEnd, RerankPart, Reranking};
 use crate::reranker::{Reranked, Reranker};
@@ -250,6 +251,7 @@ impl SecondStage {
             *state = State::Idle;
         }
         drop(state);
+        self.check_calibration(&first, reranker.comparator().name());
         drop(first);
         while let Some(job) = self.next() {
             self.work(&reranker, &mut marker, &job);
@@ -301,6 +303,18 @@ impl SecondStage {
         };
         self.leave_off(&format!("reranking is off: {reason}"));
         None
+    }
+
+    /// Says so when there is a calibration, and none for the answers of this comparator.
+    fn check_calibration(&self, pipeline: &Pipeline, comparator: &str) {
+        let strategy = self.settings.options.strategy.as_str();
+        match missing_for_reranked(pipeline, comparator, strategy) {
+            Some(reason) => {
+                warn!(reason, "degraded");
+                self.around.health.degrade("calibration_of_reranking", &reason);
+            }
+            None => self.around.health.mend("calibration_of_reranking"),
+        }
     }
 
     fn leave_off(&self, reason: &str) {

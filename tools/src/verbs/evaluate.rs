@@ -1,10 +1,11 @@
 //! `geolocate evaluate`: how near the truth are the answers?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
+use geolocated::calibration::{Calibration, calibrate};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
 use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
@@ -20,6 +21,7 @@ use crate::evaluated_hints::{EvaluatedHints, HintArg};
 use crate::evaluation::{
     Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
 };
+use crate::evaluation_page::EvaluationPage;
 use crate::explain::Explainer;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
 use crate::metrics::{RANKS, Threshold, ranks_for_labels};
@@ -38,7 +40,7 @@ use crate::unit_vector::normalise;
 /// The roles that are run where roles are known; the first must occur.
 const USUAL: [&str; 2] = ["query", "outside"];
 /// The role of frames that should get no fix.
-const OUTSIDE: &str = "outside";
+pub(crate) const OUTSIDE: &str = "outside";
 
 /// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
 ///
@@ -86,9 +88,15 @@ pub struct EvaluateArgs {
     /// Write a page about this frame: the candidates, every comparison with its margin, the order that follows
     #[arg(long, value_name = "FRAME[,...]", value_delimiter = ',', requires = "comparator")]
     explain: Vec<String>,
-    /// Folder for pages
-    #[arg(long, value_name = "DIR", default_value = ".", requires = "explain")]
-    html: PathBuf,
+    /// Folder for pages: report.html about all queries, and those of --explain [default: no report, . with --explain]
+    #[arg(long, value_name = "DIR")]
+    html: Option<PathBuf>,
+    /// How certain answers are, as calibrate wrote it: radii, confidence, and fixes that are withheld
+    #[arg(long, value_name = "FILE.toml")]
+    calibration: Option<PathBuf>,
+    /// A fix is right within so many metres, for what is said of risk [default: as calibrated, else 50]
+    #[arg(long, value_name = "M")]
+    right_within_m: Option<Threshold>,
     #[command(flatten)]
     ends: EndsArgs,
     /// Also report what is trivial over the same references and queries
@@ -153,13 +161,13 @@ impl EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let strategies = strategies(args)?;
     let limits = DecodeLimits::default();
-    let table = load_truth(args, &limits)?;
+    let table = load_truth(args.poses.as_deref(), args.images.as_deref(), &args.by, &limits)?;
     let hints = EvaluatedHints::new(&args.hints, args.cut_corners, args.centre, &table)?;
     if args.centre && args.threads > 1 {
         bail!("--centre: expected --threads 1, since a flight's mean is that of its frames so far");
     }
     let split = load_split(args.split.as_deref())?;
-    let mut queries = choose(args, &table, split.as_ref())?;
+    let mut queries = choose(&args.role, &table, split.as_ref())?;
     let shards = args.index.open()?;
     let semi_positives = queries.iter().map(|query| query.pose.semi_positives.len()).max().unwrap_or_default();
     let labelled = queries.iter().any(|query| query.pose.positive.is_some());
@@ -173,7 +181,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
     let pool = if strategies.is_empty() { 0 } else { args.second.pool() };
     let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
-    let pipeline = open(args, options)?;
+    let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
     let reranker = open_reranker(args, &strategies, &pipeline)?;
     let answers = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
     let evaluated = Evaluated {
@@ -183,7 +191,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         encoder: pipeline.encoder().map(|encoder| encoder.name().to_owned()),
     };
     let mut report = Report::new(&answers, pipeline.shards().len(), &args.thresholds_m, &args.by, evaluated);
+    report.add_certainty(&answers, right_within_m);
     add_baselines(args, &pipeline, &queries, &limits, &mut report)?;
+    if let Some(folder) = &args.html {
+        let page =
+            EvaluationPage { pipeline: &pipeline, images: args.images.as_deref(), report: &report, answers: &answers };
+        page.write(folder, &limits)?;
+    }
     say(args.json.as_ref(), &report.table())?;
     if let Some(json) = &args.json {
         json.write(&report)?;
@@ -234,7 +248,8 @@ fn answer(
     strategies: &[RerankOptions],
     queries: &[Query<'_>],
 ) -> anyhow::Result<Vec<Answered>> {
-    let explainer = Explainer::new(pipeline, &args.explain, &args.html);
+    let folder = args.html.as_deref().unwrap_or_else(|| Path::new("."));
+    let explainer = Explainer::new(pipeline, &args.explain, folder);
     if let Some(unknown) = explainer.unknown(queries) {
         bail!("--explain {unknown}: no query of this name");
     }
@@ -263,10 +278,28 @@ fn open(args: &EvaluateArgs, options: PipelineOptions) -> anyhow::Result<Pipelin
     Ok(assemble(encoder, &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?)
 }
 
+/// The pipeline with the calibration that is asked for, and within how many metres a fix is right. A calibration of
+/// something else is not used, which is said on standard error: then there are no radii.
+fn calibrated(args: &EvaluateArgs, pipeline: Pipeline) -> (Pipeline, f64) {
+    let (pipeline, problem) = calibrate(pipeline, args.calibration.as_deref());
+    if let Some(problem) = problem {
+        eprintln!("geolocate: no radii: {problem}");
+    }
+    let asked = args.right_within_m.as_ref().map(|threshold| threshold.metres);
+    let fitted = || Calibration::load(args.calibration.as_deref()?).ok().map(|found| found.fitted_on.right_within_m);
+    let right_within_m = asked.or_else(fitted).unwrap_or(pipeline.fuse_options().same_place_m);
+    (pipeline, right_within_m)
+}
+
 /// The poses; a bad row is an error, since figures over the others would not be those of the set.
-fn load_truth(args: &EvaluateArgs, limits: &DecodeLimits) -> anyhow::Result<PoseTable> {
-    let table = load_poses(args.poses.as_deref(), args.images.as_deref(), limits)?;
-    if args.poses.is_some()
+pub(crate) fn load_truth(
+    poses: Option<&Path>,
+    images: Option<&Path>,
+    by: &[String],
+    limits: &DecodeLimits,
+) -> anyhow::Result<PoseTable> {
+    let table = load_poses(poses, images, limits)?;
+    if poses.is_some()
         && let Some(refused) = table.refused.first()
     {
         bail!("{}: {}", refused.name, refused.message);
@@ -274,19 +307,22 @@ fn load_truth(args: &EvaluateArgs, limits: &DecodeLimits) -> anyhow::Result<Pose
     for refused in &table.refused {
         eprintln!("not a query: {}: {}", refused.name, refused.message);
     }
-    if let Some(column) = args.by.iter().find(|column| !table.columns.contains(column)) {
+    if let Some(column) = by.iter().find(|column| !table.columns.contains(column)) {
         bail!("--by {column}: {} has no such column, found {}", table.path.display(), table.columns.join(","));
     }
     Ok(table)
 }
 
-fn choose<'a>(args: &EvaluateArgs, table: &'a PoseTable, split: Option<&Split>) -> anyhow::Result<Vec<Query<'a>>> {
-    if let Some(missing) =
-        split.and_then(|split| split.without_pose(table, &roles(&args.role, &USUAL)).into_iter().next())
-    {
+/// The rows that are run, with those of role "outside" told apart.
+pub(crate) fn choose<'a>(
+    role: &[String],
+    table: &'a PoseTable,
+    split: Option<&Split>,
+) -> anyhow::Result<Vec<Query<'a>>> {
+    if let Some(missing) = split.and_then(|split| split.without_pose(table, &roles(role, &USUAL)).into_iter().next()) {
         bail!("{missing}");
     }
-    let chosen = select(table, split, &args.role, &USUAL)?;
+    let chosen = select(table, split, role, &USUAL)?;
     let query =
         |(pose, role): (_, Option<String>)| Query { pose, outside: role.as_deref() == Some(OUTSIDE), vector: None };
     let queries: Vec<Query<'a>> = chosen.into_iter().map(query).collect();
@@ -297,7 +333,7 @@ fn choose<'a>(args: &EvaluateArgs, table: &'a PoseTable, split: Option<&Split>) 
 }
 
 /// Gives each query its row of the matrix.
-fn read_vectors(reader: &mut NpyReader, table: &PoseTable, queries: &mut [Query<'_>]) -> anyhow::Result<()> {
+pub(crate) fn read_vectors(reader: &mut NpyReader, table: &PoseTable, queries: &mut [Query<'_>]) -> anyhow::Result<()> {
     if reader.rows() != table.rows {
         let (vectors, poses) = (reader.path().display(), table.path.display());
         bail!("{vectors}: expected {} vectors, one per row of {poses}, found {}", table.rows, reader.rows());

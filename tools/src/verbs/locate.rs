@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
+use geolocated::calibration::calibrate;
 use geolocated::locate::rerank::{RerankOptions, Strategy};
 use geolocated::locate::{FixMessage, Frame, Hints, MessageStatus, Pipeline, PipelineOptions};
 use geolocated::reranker::Reranker;
@@ -43,6 +44,9 @@ pub struct LocateArgs {
     /// pointwise_score, or off
     #[arg(long, value_name = "STRATEGY", default_value = "adaptive", requires = "comparator")]
     rerank: StrategyArg,
+    /// How certain answers are, as calibrate wrote it: radii, confidence, and fixes that are withheld
+    #[arg(long, value_name = "FILE.toml")]
+    calibration: Option<PathBuf>,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -77,6 +81,10 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let pipeline =
         assemble(Some(encoder), &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?;
     drop(bar);
+    let (pipeline, problem) = calibrate(pipeline, args.calibration.as_deref());
+    if let Some(problem) = problem {
+        eprintln!("geolocate: no radii: {problem}");
+    }
     let reranker = match strategy {
         Strategy::Off => None,
         _ => args.second.open(&args.runtime, 1, &[strategy], pipeline.shards())?,

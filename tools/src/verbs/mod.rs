@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod bundle;
+pub mod calibrate;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;

@@ -10,6 +10,7 @@
 
 mod bench;
 mod build;
+mod calibrate;
 mod common;
 mod deltas;
 mod evaluate;

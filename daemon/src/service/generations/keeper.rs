@@ -103,7 +103,7 @@ impl Keeper {
             keeper.start_generations(progress);
         } else {
             let pipeline = keeper.opener.shards(&keeper.shards, progress)?;
-            keeper.parts.live.replace(Arc::new(pipeline));
+            keeper.go_live(pipeline);
         }
         Ok(keeper)
     }
@@ -225,6 +225,15 @@ impl Keeper {
     pub(super) fn serve(&self, pipeline: Pipeline) {
         let shards = pipeline.shards();
         info!(generation = pipeline.generation(), references = shards.len(), digest = shards.digest(), "serving");
+        self.go_live(pipeline);
+    }
+
+    /// Lets a pipeline answer; `status` says why its calibration is not used.
+    fn go_live(&self, pipeline: Pipeline) {
+        match pipeline.calibration_problem() {
+            Some(problem) => self.degrade("calibration", problem),
+            None => self.parts.health.mend("calibration"),
+        }
         self.parts.live.replace(Arc::new(pipeline));
     }
 

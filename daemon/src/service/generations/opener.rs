@@ -7,6 +7,7 @@ use index_shards::{Shard, ShardSet};
 use quantized_models::{Encoder, LoadOptions, Progress};
 
 use crate::assemble::{AssembleError, EncoderChoice, load_encoder, verified};
+use crate::calibration::calibrate;
 use crate::generations::{Generation, GenerationError, GoldenList, ManifestFile};
 use crate::locate::{Pipeline, PipelineOptions};
 use crate::service::Settings;
@@ -21,6 +22,7 @@ pub(super) struct Opener {
     load: LoadOptions,
     stamps: Stamps,
     loaded: Option<Loaded>,
+    calibration: Option<PathBuf>,
 }
 
 /// An encoder and what it was loaded from: the files of a generation, or none for that of the settings.
@@ -48,6 +50,18 @@ impl Opener {
             load: settings.load.clone(),
             stamps,
             loaded: None,
+            calibration: settings.calibration.clone(),
+        }
+    }
+
+    /// The pipeline with the calibration at `path`, else with that of the settings, where there is one that holds for it;
+    /// else it remembers why not.
+    fn calibrate(&self, pipeline: Pipeline, path: Option<PathBuf>) -> Pipeline {
+        let path = path.or_else(|| self.calibration.clone());
+        let (pipeline, problem) = calibrate(pipeline, path.as_deref());
+        match problem {
+            Some(problem) => pipeline.with_calibration_problem(format!("fixes have no radii: {problem}")),
+            None => pipeline,
         }
     }
 
@@ -67,7 +81,7 @@ impl Opener {
             (None, None) => None,
         };
         self.prefault(&shards)?;
-        Ok(Pipeline::new(encoder, shards, self.options.clone(), true)?)
+        Ok(self.calibrate(Pipeline::new(encoder, shards, self.options.clone(), true)?, None))
     }
 
     /// Opens a generation: every file verified, of one space, and with `golden` its golden queries answered as they
@@ -88,7 +102,7 @@ impl Opener {
         if golden && let Some(list) = GoldenList::load(generation)? {
             list.check(generation, &pipeline)?;
         }
-        Ok(pipeline)
+        Ok(self.calibrate(pipeline, generation.calibration()))
     }
 
     fn encoder_of(

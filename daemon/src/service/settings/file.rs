@@ -38,6 +38,13 @@ pub(super) struct SettingsFile {
     pub(super) fuse: FuseOptions,
     #[serde(default)]
     pub(super) rerank: RerankSection,
+    pub(super) calibration: Option<CalibrationSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CalibrationSection {
+    pub(super) file: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]

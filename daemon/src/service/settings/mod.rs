@@ -77,6 +77,8 @@ pub struct Settings {
     pub fuse: FuseOptions,
     /// How a comparator looks at them; `None` without one.
     pub rerank: Option<RerankSettings>,
+    /// How certain answers are, as `geolocate calibrate` wrote it; `None` where no radii are published.
+    pub calibration: Option<PathBuf>,
 }
 
 /// How to reach the broker and what to say to it.

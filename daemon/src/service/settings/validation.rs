@@ -64,6 +64,8 @@ impl Validation<'_> {
             sources: self.sources(&file.source, file.frames.max_cameras)?,
             publish: self.publish(&file.publish)?,
             fuse: self.fuse(file.fuse)?,
+            // Whether it is there is not looked at: without it there are fixes, too. `check` does.
+            calibration: file.calibration.map(|calibration| self.path(&calibration.file)),
         })
     }
 

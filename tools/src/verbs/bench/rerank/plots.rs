@@ -7,7 +7,7 @@ use anyhow::Context;
 use geolocated::locate::rerank::Strategy;
 
 use super::report::{Curve, Report, Summary};
-use crate::svg::{LineChart, Series};
+use crate::svg::{LineChart, Series, XAxis};
 
 /// What a curve is drawn over and by.
 struct Plot {
@@ -88,6 +88,7 @@ impl Plot {
             title: format!("{} of {} candidates, middling comparator", self.y_label, self.candidates),
             x_label: self.x_label.to_owned(),
             y_label: self.y_label.to_owned(),
+            x_axis: XAxis::Logarithmic,
             series: series.collect(),
         }
     }
