@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
 use geolocated::locate::{
-    BadFrame, CameraContext, Candidate, Certainty, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome,
-    Pipeline, Prediction, Reranking, StageTimes, distance_m,
+    BadFrame, CameraContext, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason,
+    Outcome, Pipeline, Prediction, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
@@ -321,6 +321,18 @@ fn second_answer(
         pairs: ranking.comparisons.iter().map(pair).collect(),
         answers: ranking.answers.iter().map(|answer| (f64::from(answer.value), metres_of(answer.candidate))).collect(),
     })
+}
+
+/// A frame that says nothing but its picture.
+pub(crate) fn frame(file: &str, encoded: Vec<u8>) -> Frame {
+    Frame {
+        id: file.to_owned(),
+        camera: "evaluate".to_owned(),
+        captured_at_ms: None,
+        hints: Hints::default(),
+        prior: None,
+        encoded,
+    }
 }
 
 fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered {

@@ -115,7 +115,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn candidate(lat_deg: f64, lon_deg: f64, extent_m: Option<f64>) -> Candidate {
-        Candidate { lat_deg, lon_deg, similarity: 0.5, reference: String::new(), shard: 0, row: 0, extent_m }
+        Candidate {
+            lat_deg,
+            lon_deg,
+            similarity: 0.5,
+            reference: String::new(),
+            shard: 0,
+            row: 0,
+            extent_m,
+            prior_nats: 0.0,
+        }
     }
 
     fn of(candidates: &[Candidate], p: &[f64]) -> Vec<Mode> {
