@@ -11,6 +11,7 @@ mod boot;
 mod clock;
 mod commands;
 mod counters;
+mod follower;
 mod generations;
 mod health;
 mod inbox;
@@ -44,7 +45,8 @@ pub use outbox::{
 pub use rerank_settings::{PublishStages, RerankSettings};
 pub use run::{RunError, run};
 pub use settings::{
-    ActivateWhen, After, Broker, BrokerAddress, CommandSettings, FolderSettings, FrameTime, GenerationSettings,
-    MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput, SourceSettings, UpdateSettings,
+    ActivateWhen, After, Broker, BrokerAddress, CameraSettings, Cameras, CommandSettings, FolderSettings, FrameTime,
+    GenerationSettings, MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput,
+    SourceSettings, TrackSettings, UpdateSettings,
 };
 pub use topics::{InboundTopic, Topics};

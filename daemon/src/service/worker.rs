@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use quantized_models::ExifTags;
 
 use super::answers::Answers;
+use super::clock::now_ms;
+use super::follower::Follower;
 use super::generations::Live;
 use super::inbox::Taken;
 use super::second_stage::SecondStage;
@@ -50,6 +52,7 @@ pub(super) struct Worker {
     pub(super) answers: Arc<Answers>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) second_stage: Option<Arc<SecondStage>>,
+    pub(super) follower: Arc<Follower>,
 }
 
 impl Worker {
@@ -88,9 +91,19 @@ impl Worker {
         let wait = arrived.at.elapsed();
         let mut frame = arrived.frame;
         complete_from_exif(&mut frame);
-        let prediction = locate(pipeline, &frame);
+        // For the track, a frame of which nobody said when it was taken was taken when it arrived.
+        let waited_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let time_ms = frame.captured_at_ms.unwrap_or_else(|| now_ms().saturating_sub(waited_ms));
+        let mut limited = self.follower.prepare(&mut frame, time_ms);
+        let mut prediction = locate(pipeline, &frame);
+        if limited && prediction.similar.is_empty() {
+            // A window without references must not cost the fix.
+            (frame.prior, limited) = (None, false);
+            prediction = locate(pipeline, &frame);
+        }
         let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
         message.ms.wait = Some((wait.as_secs_f64() * 1e6).round() / 1e3);
+        message.track = self.follower.take(pipeline, (&frame, time_ms), &prediction, limited);
         match &self.second_stage {
             Some(second_stage) => second_stage.answer(pipeline, frame, message, prediction),
             None => self.answers.publish(&frame.camera, message),

@@ -1,5 +1,6 @@
 //! The settings file, section by section, as it is written. What is not said has a default here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use quantized_models::{DecodeLimits, ProviderKind, RuntimeKind};
@@ -7,8 +8,10 @@ use serde::Deserialize;
 
 use super::super::PublishStages;
 use super::ActivateWhen;
+use super::cameras::CameraSection;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
+use super::tracks::TrackSection;
 use crate::locate::FuseOptions;
 use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
 use crate::reranker::POOL;
@@ -34,6 +37,10 @@ pub(super) struct SettingsFile {
     pub(super) fuse: FuseOptions,
     #[serde(default)]
     pub(super) rerank: RerankSection,
+    #[serde(default)]
+    pub(super) track: TrackSection,
+    #[serde(default)]
+    pub(super) camera: BTreeMap<String, CameraSection>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,6 +60,8 @@ impl Validation<'_> {
             sources: self.sources(&file.source, file.frames.max_cameras)?,
             publish: self.publish(&file.publish)?,
             fuse: self.fuse(file.fuse)?,
+            track: self.track(&file.track)?,
+            cameras: self.cameras(&file.camera)?,
         })
     }
 
