@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
-use geolocated::locate::{Candidate, Frame, Hints, Outcome, Pipeline, Prediction, Reranking, StageTimes, distance_m};
+use geolocated::locate::track::{Observation, Scale};
+use geolocated::locate::{
+    Candidate, Frame, Hints, Outcome, Pipeline, Prediction, Prior, Reranking, StageTimes, distance_m,
+};
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
 use quantized_models::{DecodeLimits, decode};
@@ -52,6 +55,10 @@ pub struct Answered {
     pub second: Vec<SecondAnswer>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
+    /// What the answer that was published says to a track; absent where none is kept, and of a frame without a time.
+    pub observation: Option<Observation>,
+    /// The best candidate of that answer, where there is one.
+    pub best: Option<Candidate>,
 }
 
 /// One query's second answer, held against the truth.
@@ -116,6 +123,32 @@ pub struct Stages<'a> {
     pub images: Option<&'a Path>,
     /// What a picture may be at most.
     pub limits: &'a DecodeLimits,
+    /// How many candidates of each answer a track looks at, where one is kept.
+    pub observed: Option<usize>,
+}
+
+impl Stages<'_> {
+    /// What an answer says to a track: its candidates, at the time of its frame.
+    fn observe(&self, query: &Query<'_>, frame: Option<&Frame>, prediction: &Prediction) -> Option<Observation> {
+        let (most, time_ms) = (self.observed?, query.pose.place.captured_at_ms?);
+        let nameless = frame.is_none().then(|| self::frame(&query.pose.file, Vec::new()));
+        let scale = Scale { fuse: self.pipeline.fuse_options(), places: self.pipeline.shards().len(), most };
+        Some(Observation::of(frame.or(nameless.as_ref())?, time_ms, prediction, &scale))
+    }
+}
+
+/// What a query says to a track when it is searched for within `prior` alone, with its candidates; `None` for one that has
+/// no time or cannot be read.
+pub fn observe_within(stages: &Stages<'_>, query: &Query<'_>, prior: Prior) -> Option<(Observation, Vec<Candidate>)> {
+    let prediction = match (&query.vector, stages.images) {
+        (Some(vector), _) => stages.pipeline.locate_embedding(vector, Some(&prior)),
+        (None, Some(images)) => {
+            let encoded = pictures::read_below(images, &query.pose.file, stages.limits).ok()?;
+            stages.pipeline.locate(&Frame { prior: Some(prior), ..frame(&query.pose.file, encoded) })
+        }
+        (None, None) => return None,
+    };
+    Some((stages.observe(query, None, &prediction)?, prediction.similar))
 }
 
 /// Runs all queries, each on its own through [`Pipeline::locate`] or, for vectors made elsewhere,
@@ -153,7 +186,11 @@ fn answer(stages: &Stages<'_>, query: &Query<'_>) -> Answered {
         (None, Some(Err(error))) => Err(format!("{}: {error}", error.reason())),
         (None, None) => Err("missing_picture: there is no folder of pictures".to_owned()),
     };
-    let answered = judge(query, prediction.clone());
+    let mut answered = judge(query, prediction.clone());
+    if let Ok(prediction) = &prediction {
+        let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        answered.observation = stages.observe(query, frame, prediction);
+    }
     match (&stages.second, prediction, frame) {
         (Some(second), Ok(retrieved), Some(frame)) if !retrieved.similar.is_empty() => {
             // A query's vector may come without its picture, which is then a frame that cannot be read.
@@ -183,7 +220,9 @@ fn answer_again(
             if let Some(show) = stages.on_reranked {
                 show(query, frame, retrieved, &reranked);
             }
-            answered = Answered { retrieved: answered.retrieved, ..judge(query, Ok(reranked.prediction)) };
+            let observation = stages.observe(query, Some(frame), &reranked.prediction);
+            let retrieved = answered.retrieved;
+            answered = Answered { retrieved, observation, ..judge(query, Ok(reranked.prediction)) };
         }
     }
     Answered { second: answers, ..answered }
@@ -249,6 +288,8 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         retrieved: Judged::default(),
         second: Vec::new(),
         columns: query.pose.columns.clone(),
+        observation: None,
+        best: None,
     };
     let prediction = match prediction {
         Ok(prediction) => prediction,
@@ -259,6 +300,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
     if let Some(labelled) = &mut answered.labelled {
         labelled.found = similar.iter().map(|found| found.reference.clone()).collect();
     }
+    answered.best = similar.first().cloned();
     answered.stages = prediction.stages;
     answered.published = match &prediction.outcome {
         Outcome::Fix(fix) => {

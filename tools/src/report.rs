@@ -12,6 +12,7 @@ use crate::metrics::{
     within,
 };
 use crate::rerank_report::RerankFigures;
+use crate::sequence_report::SequenceFigures;
 
 /// Below so many queries the table shows the bootstrap intervals beside the figures.
 const FEW_QUERIES: usize = 200;
@@ -106,6 +107,9 @@ pub struct Report {
     /// What every strategy did, where there were several, by its word.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub strategies: Ordered<RerankFigures>,
+    /// Single frames against the track of their flight; absent where none was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<SequenceFigures>,
     /// Quantiles of the wall-clock milliseconds of each stage, over all frames.
     pub ms: Ordered<Ordered<f64>>,
     /// What was evaluated.
@@ -153,6 +157,7 @@ impl Report {
             retrieval_only: (!strategies.is_empty()).then(|| Group::of(&retrieved(), thresholds, true)),
             rerank: strategies.first().cloned(),
             strategies: strategies.iter().filter(|_| strategies.len() > 1).map(named).collect(),
+            sequence: None,
             ms: stage_quantiles(answers),
             evaluated,
         }
@@ -179,7 +184,8 @@ fn groups(queries: &[&Answered], column: &str, thresholds: &[Threshold]) -> BTre
     values.into_iter().map(|(value, judged)| (value, Group::of(&judged, thresholds, true))).collect()
 }
 
-fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
+/// The quantiles of `values` under their names; none of nothing.
+pub fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
     wanted.iter().filter_map(|(name, fraction)| Some(((*name).to_owned(), quantile(values, *fraction)?))).collect()
 }
 
@@ -234,6 +240,9 @@ impl Report {
             }
         }
         self.push_counts(&mut text);
+        if let Some(sequence) = &self.sequence {
+            text.push_str(&sequence.text());
+        }
         match (&self.rerank, self.strategies.0.as_slice()) {
             (Some(rerank), []) => text.push_str(&rerank.text()),
             (_, strategies) => strategies.iter().for_each(|(_, figures)| text.push_str(&figures.text())),

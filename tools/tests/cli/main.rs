@@ -21,4 +21,5 @@ mod pictures;
 mod rerank;
 mod resuming;
 mod search;
+mod sequence;
 mod world;
