@@ -74,6 +74,25 @@ fn the_settings_shown_for_updates_are_accepted() {
     assert!(settings.generations.is_some() && settings.update.is_some() && settings.metrics.is_some());
 }
 
+#[test]
+fn the_settings_shown_for_tracks_are_accepted_and_are_the_defaults() {
+    let shown = blocks("docs/tracking.md", "toml").unwrap();
+    let [(_, block)] = shown.as_slice() else { panic!("expected one, found {}", shown.len()) };
+    let (_, least) = blocks("README.md", "toml").unwrap().into_iter().next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("models/my-encoder")).unwrap();
+    std::fs::write(folder.path().join("reference.shard"), "").unwrap();
+    let path = folder.path().join("geolocated.toml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Settings::load(&path, []).unwrap()
+    };
+    let (plain, shown) = (load(&least), load(&format!("{least}\n{block}")));
+    assert_eq!(plain.track, shown.track);
+    assert_eq!(plain.cameras.of("any"), shown.cameras.of("any"));
+    assert_ne!(shown.cameras.of("front"), shown.cameras.of("any"));
+}
+
 /// The anchors of a document's headings, as the usual renderers make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings =
@@ -104,6 +123,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "docs/models.md",
         "docs/reranking.md",
         "docs/systemd.md",
+        "docs/tracking.md",
         "docs/accuracy.md",
         "docs/calibration.md",
         "docs/updates.md",

@@ -168,7 +168,9 @@ fn assert_valid(schema: &str, instance: &Value) {
 /// A fix object without names and times, and without the candidates that a message has no room for.
 fn comparable(fix: &Value) -> Value {
     let mut fix = fix.as_object().unwrap().clone();
-    for key in ["id", "revises", "boot", "seq", "cam", "published_at", "captured_at", "clock", "ms", "truncated"] {
+    for key in
+        ["id", "revises", "boot", "seq", "cam", "published_at", "captured_at", "clock", "ms", "track", "truncated"]
+    {
         fix.remove(key);
     }
     if let Some(rerank) = fix.get_mut("rerank").and_then(Value::as_object_mut) {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
+use geolocated::locate::track::{Observation, Scale};
 use geolocated::locate::{
     BadFrame, CameraContext, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason,
-    Outcome, Pipeline, Prediction, Reranking, StageTimes, distance_m,
+    Outcome, Pipeline, Prediction, Prior, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
@@ -62,6 +63,10 @@ pub struct Answered {
     pub ignored: Vec<IgnoredHint>,
     /// The row's columns, to group by.
     pub columns: BTreeMap<String, String>,
+    /// What the answer that was published says to a track; absent where none is kept, and of a frame without a time.
+    pub observation: Option<Observation>,
+    /// The most similar candidate of that answer, where there is one.
+    pub nearest: Option<Candidate>,
     /// What bears on how certain the answer is.
     pub belief: Belief,
 }
@@ -185,6 +190,32 @@ pub struct Stages<'a> {
     pub refuse_frozen: bool,
     /// What the rows' columns tell of the frames.
     pub hints: EvaluatedHints,
+    /// How many candidates of each answer a track looks at, where one is kept.
+    pub observed: Option<usize>,
+}
+
+impl Stages<'_> {
+    /// What an answer says to a track: its candidates, at the time of its frame.
+    fn observe(&self, query: &Query<'_>, frame: Option<&Frame>, prediction: &Prediction) -> Option<Observation> {
+        let (most, time_ms) = (self.observed?, query.pose.place.captured_at_ms?);
+        let nameless = frame.is_none().then(|| self.hints.frame(query.pose, Vec::new()));
+        let scale = Scale { fuse: self.pipeline.fuse_options(), places: self.pipeline.shards().len(), most };
+        Some(Observation::of(frame.or(nameless.as_ref())?, time_ms, prediction, &scale))
+    }
+}
+
+/// What a query says to a track when it is searched for within `prior` alone, with its candidates; `None` for one that has
+/// no time or cannot be read.
+pub fn observe_within(stages: &Stages<'_>, query: &Query<'_>, prior: Prior) -> Option<(Observation, Vec<Candidate>)> {
+    let prediction = match (&query.vector, stages.images) {
+        (Some(vector), _) => stages.pipeline.locate_embedding(vector, Some(&prior)),
+        (None, Some(images)) => {
+            let encoded = pictures::read_below(images, &query.pose.file, stages.limits).ok()?;
+            stages.pipeline.locate(&Frame { prior: Some(prior), ..stages.hints.frame(query.pose, encoded) })
+        }
+        (None, None) => return None,
+    };
+    Some((stages.observe(query, None, &prediction)?, prediction.similar))
 }
 
 /// Runs all queries, each on its own through [`Pipeline::locate`] or, for vectors made elsewhere,
@@ -251,7 +282,11 @@ fn answer(stages: &Stages<'_>, query: &Query<'_>) -> Answered {
     };
     let captured_at_ms = query.pose.place.captured_at_ms;
     let picture = fingerprint.map(|fingerprint| LastPicture { fingerprint, captured_at_ms });
-    let answered = Answered { picture, ignored, ..judge(query, prediction.clone()) };
+    let mut answered = Answered { picture, ignored, ..judge(query, prediction.clone()) };
+    if let Ok(prediction) = &prediction {
+        let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        answered.observation = stages.observe(query, frame, prediction);
+    }
     match (&stages.second, prediction, frame) {
         (Some(second), Ok(retrieved), Some(frame)) if !retrieved.similar.is_empty() => {
             // A query's vector may come without its picture, which is then a frame that cannot be read.
@@ -281,9 +316,11 @@ fn answer_again(
             if let Some(show) = stages.on_reranked {
                 show(query, frame, retrieved, &reranked);
             }
+            let observation = stages.observe(query, Some(frame), &reranked.prediction);
             answered = Answered {
                 retrieved: answered.retrieved,
                 picture: answered.picture,
+                observation,
                 ..judge(query, Ok(reranked.prediction))
             };
         }
@@ -355,6 +392,8 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         picture: None,
         ignored: Vec::new(),
         columns: query.pose.columns.clone(),
+        observation: None,
+        nearest: None,
         belief: Belief { flight: flight_of(query.pose), truth: (truth.lat_deg, truth.lon_deg), ..Belief::default() },
     };
     let prediction = match prediction {
@@ -367,6 +406,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         labelled.found = similar.iter().map(|found| found.reference.clone()).collect();
     }
     answered.belief = Belief::of(query, &prediction);
+    answered.nearest = similar.first().cloned();
     answered.stages = prediction.stages;
     answered.published = match &prediction.outcome {
         Outcome::Fix(fix) => {

@@ -40,6 +40,8 @@ pub mod runtime_args;
 mod scratch;
 pub mod search_args;
 pub mod section_purpose;
+pub mod sequence;
+pub mod sequence_report;
 mod sorter;
 pub mod split;
 pub mod svg;

@@ -14,6 +14,7 @@ use crate::metrics::{
     within,
 };
 use crate::rerank_report::RerankFigures;
+use crate::sequence_report::SequenceFigures;
 
 /// Below so many queries the table shows the bootstrap intervals beside the figures.
 const FEW_QUERIES: usize = 200;
@@ -120,6 +121,9 @@ pub struct Report {
     /// How well is told which fixes to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abstention: Option<Abstention>,
+    /// Single frames against the track of their flight; absent where none was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<SequenceFigures>,
     /// Quantiles of the wall-clock milliseconds of each stage, over all frames.
     pub ms: Ordered<Ordered<f64>>,
     /// What was evaluated.
@@ -171,6 +175,7 @@ impl Report {
             strategies: strategies.iter().filter(|_| strategies.len() > 1).map(named).collect(),
             radius: None,
             abstention: None,
+            sequence: None,
             ms: stage_quantiles(answers),
             evaluated,
         }
@@ -211,7 +216,8 @@ fn groups(queries: &[&Answered], column: &str, thresholds: &[Threshold]) -> BTre
     values.into_iter().map(|(value, judged)| (value, Group::of(&judged, thresholds, true))).collect()
 }
 
-fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
+/// The quantiles of `values` under their names; none of nothing.
+pub fn quantiles(values: &[f64], wanted: &[(&str, f64)]) -> Ordered<f64> {
     wanted.iter().filter_map(|(name, fraction)| Some(((*name).to_owned(), quantile(values, *fraction)?))).collect()
 }
 
@@ -268,6 +274,9 @@ impl Report {
         }
         self.push_counts(&mut text);
         text += &certainty_report::text(self.radius.as_ref(), self.abstention.as_ref());
+        if let Some(sequence) = &self.sequence {
+            text.push_str(&sequence.text());
+        }
         match (&self.rerank, self.strategies.0.as_slice()) {
             (Some(rerank), []) => text.push_str(&rerank.text()),
             (_, strategies) => strategies.iter().for_each(|(_, figures)| text.push_str(&figures.text())),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::rerank::Strategy;
-use super::{Candidate, Outcome, Pipeline, Prediction, Reranking};
+use super::{Candidate, Outcome, Pipeline, Prediction, Reranking, TrackPart};
 
 /// Version of the fix object.
 const VERSION: u32 = 1;
@@ -83,6 +83,9 @@ pub struct FixMessage {
     /// What a comparator said, or why it said nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<RerankPart>,
+    /// The track of the camera; absent where none is kept, or where the frame is too old for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<TrackPart>,
     /// True when candidates were left out to keep the message small.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
@@ -269,6 +272,7 @@ impl FixMessage {
             candidates: candidates(prediction),
             dissimilar: prediction.dissimilar.iter().map(MessageCandidate::from).collect(),
             rerank: reranking.map(RerankPart::from),
+            track: None,
             truncated: None,
             index: IndexPart {
                 generation: pipeline.generation(),
@@ -393,6 +397,7 @@ mod tests {
             candidates: vec![candidate.clone(); candidates],
             dissimilar: vec![candidate; candidates],
             rerank: None,
+            track: None,
             truncated: None,
             index: IndexPart { generation: None, digest: "00".to_owned(), verified: true },
             models: ModelsPart { encoder: None, comparator: None },

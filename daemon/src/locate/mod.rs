@@ -2,7 +2,8 @@
 //!
 //! The data walks one way: [`Frame`] → decoded picture → embedding → similar and dissimilar [`Candidate`]s →
 //! [`Outcome`], all in one synchronous function, [`Pipeline::locate`]. Where a comparator looks at the candidates too,
-//! [`rerank`] chooses what it is asked, and [`reranked`] makes a second prediction of its answers. Nothing here knows of a network, a broker or the
+//! [`rerank`] chooses what it is asked, and [`reranked`] makes a second prediction of its answers. [`track`] puts the
+//! frames of one camera together over time. Nothing here knows of a network, a broker or the
 //! time of day: the daemon, `geolocate locate` and `geolocate evaluate` call the very same function, so what is measured
 //! is what ships.
 
@@ -23,6 +24,8 @@ mod prediction;
 mod quality;
 pub mod rerank;
 mod reranking;
+pub mod track;
+mod track_part;
 
 pub(crate) use pipeline::same_space;
 
@@ -45,3 +48,4 @@ pub use posterior::Posterior;
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
 pub use quality::{BadFrame, Fingerprint, FrameFigures, RefusedFrames};
 pub use reranking::{RerankEnd, Reranking, reranked};
+pub use track_part::TrackPart;

@@ -1,8 +1,8 @@
 //! What is remembered of each camera from frame to frame.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::settings::CameraSettings;
+use super::settings::Cameras;
 use crate::locate::{CameraContext, CameraMean, Frame, LastPicture, Located, Pipeline};
 
 /// Last good picture and mean of the embeddings of each camera; of at most so many cameras, the one that was silent
@@ -10,7 +10,7 @@ use crate::locate::{CameraContext, CameraMean, Frame, LastPicture, Located, Pipe
 #[derive(Debug)]
 pub(super) struct CameraMemory {
     cameras: HashMap<String, Remembered>,
-    settings: BTreeMap<String, CameraSettings>,
+    settings: Cameras,
     most: usize,
     frames: u64,
 }
@@ -26,13 +26,13 @@ struct Remembered {
 
 impl CameraMemory {
     /// Nothing of nobody, and never of more than `most` cameras. `settings` are those of cameras by name.
-    pub(super) fn new(most: usize, settings: BTreeMap<String, CameraSettings>) -> Self {
+    pub(super) fn new(most: usize, settings: Cameras) -> Self {
         Self { cameras: HashMap::new(), settings, most: most.max(1), frames: 0 }
     }
 
     /// Makes the mean of a camera whose frames are centred, where there is none for this index.
     pub(super) fn prepare(&mut self, camera: &str, pipeline: &Pipeline) {
-        if !self.settings.get(camera).is_some_and(|settings| settings.centre) {
+        if !self.settings.of(camera).centre {
             return;
         }
         let digest = pipeline.shards().digest();
@@ -48,7 +48,7 @@ impl CameraMemory {
         let last = remembered.and_then(|remembered| remembered.picture);
         let mean = remembered.and_then(|remembered| remembered.mean.as_ref());
         CameraContext {
-            hints: self.settings.get(&frame.camera).map(CameraSettings::hint_use).unwrap_or_default(),
+            hints: self.settings.of(&frame.camera).hint_use(),
             mean: mean.map(|(mean, _)| mean),
             ..CameraContext::after(last, frame.captured_at_ms)
         }

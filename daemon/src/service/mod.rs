@@ -12,6 +12,7 @@ mod camera_memory;
 mod clock;
 mod commands;
 mod counters;
+mod follower;
 mod generations;
 mod health;
 mod inbox;
@@ -45,8 +46,8 @@ pub use outbox::{
 pub use rerank_settings::{PublishStages, RerankSettings};
 pub use run::{RunError, run};
 pub use settings::{
-    ActivateWhen, After, Broker, BrokerAddress, CameraSettings, CommandSettings, FolderSettings, FrameTime,
+    ActivateWhen, After, Broker, BrokerAddress, CameraSettings, Cameras, CommandSettings, FolderSettings, FrameTime,
     GenerationSettings, MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput,
-    SourceSettings, UpdateSettings,
+    SourceSettings, TrackSettings, UpdateSettings,
 };
 pub use topics::{InboundTopic, Topics};

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use super::answers::Answers;
 use super::boot::next_boot;
 use super::camera_memory::CameraMemory;
+use super::follower::Follower;
 use super::generations::{GenerationsView, Keeper, KeeperParts, Live, Orders, Questions, Updater};
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
@@ -150,11 +151,13 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
     let (outbox, counters) = (Arc::clone(&shared.outbox), Arc::clone(&shared.counters));
     let answers = Answers::new(outbox, counters, shared.boot, shared.index_created_at_ms);
     let answers = Arc::new(answers.told_to(shared.nmea.clone(), Arc::clone(&shared.measured)));
+    let follower = Arc::new(Follower::new(shared.settings.track, shared.settings.cameras.clone()));
     let worker = Worker {
         live: Arc::clone(&shared.live),
         inbox: Arc::clone(&shared.inbox),
-        second_stage: start_second_stage(shared, &answers)?,
+        second_stage: start_second_stage(shared, &answers, &follower)?,
         answers,
+        follower,
         heartbeat: Arc::clone(heartbeat),
         cameras: CameraMemory::new(shared.settings.inbox.cameras, shared.settings.cameras.clone()),
         max_frame_age_ms: shared.settings.max_frame_age_ms,
@@ -186,10 +189,15 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
 
 /// Starts the thread that asks the comparator, where the settings name one. What is wrong with it costs no fix: `status`
 /// says it.
-fn start_second_stage(shared: &Shared, answers: &Arc<Answers>) -> Result<Option<Arc<SecondStage>>, RunError> {
+fn start_second_stage(
+    shared: &Shared,
+    answers: &Arc<Answers>,
+    follower: &Arc<Follower>,
+) -> Result<Option<Arc<SecondStage>>, RunError> {
     let Some(settings) = shared.settings.rerank.clone() else { return Ok(None) };
     let around = Surroundings {
         answers: Arc::clone(answers),
+        follower: Arc::clone(follower),
         counters: Arc::clone(&shared.counters),
         health: Arc::clone(&shared.health),
         state_dir: shared.settings.state_dir.clone(),

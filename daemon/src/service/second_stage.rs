@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::Counters;
 use super::answers::Answers;
+use super::follower::Follower;
 use super::generations::Live;
 use super::health::Health;
 use super::marker::{self, Found, MARKER_FILE, Marker};
@@ -82,6 +83,7 @@ struct Held {
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
     pub(super) answers: Arc<Answers>,
+    pub(super) follower: Arc<Follower>,
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
     /// Folder for what must outlive the process.
@@ -390,6 +392,10 @@ impl SecondStage {
         let (id, camera) = (frame.id.as_str(), frame.camera.as_str());
         let mut message = FixMessage::new(pipeline, id, Some(camera), frame.captured_at_ms, prediction);
         message.ms.wait = *wait_ms;
+        // What is watched and not published is not followed either.
+        if self.settings.publish != PublishStages::Retrieved {
+            message.track = self.around.follower.revise(pipeline, frame, prediction);
+        }
         match self.settings.publish {
             PublishStages::Both if ran => {
                 message.revises = Some(frame.id.clone());
@@ -429,8 +435,8 @@ mod tests {
     use super::*;
     use crate::locate::rerank::RerankOptions;
     use crate::reranker::TokenCacheOptions;
-    use crate::service::OutboxLimits;
     use crate::service::outbox::{Outbox, OutboxFolder};
+    use crate::service::{Cameras, OutboxLimits};
     use std::path::Path;
 
     fn stage(folder: &Path, publish: PublishStages) -> (SecondStage, Arc<Outbox>, Arc<Health>) {
@@ -446,7 +452,9 @@ mod tests {
         let folder_of_outbox = OutboxFolder::below(folder);
         let outbox = Arc::new(Outbox::open(limits, folder_of_outbox, Arc::clone(&counters), Arc::clone(&health), 0));
         let answers = Arc::new(Answers::new(Arc::clone(&outbox), Arc::clone(&counters), 1, 0));
-        let around = Surroundings { answers, counters, health: Arc::clone(&health), state_dir: folder.to_owned() };
+        let follower = Arc::new(Follower::new(None, Cameras::default()));
+        let (health_of_stage, state_dir) = (Arc::clone(&health), folder.to_owned());
+        let around = Surroundings { answers, follower, counters, health: health_of_stage, state_dir };
         let settings = RerankSettings {
             comparator: folder.join("no-such-vlm"),
             options: RerankOptions::default(),

@@ -10,6 +10,8 @@ use tracing::debug;
 
 use super::answers::Answers;
 use super::camera_memory::CameraMemory;
+use super::clock::now_ms;
+use super::follower::Follower;
 use super::generations::Live;
 use super::inbox::Taken;
 use super::second_stage::SecondStage;
@@ -58,6 +60,7 @@ pub(super) struct Worker {
     /// Frames that waited for longer than this get no fix, milliseconds.
     pub(super) max_frame_age_ms: i64,
     pub(super) counters: Arc<Counters>,
+    pub(super) follower: Arc<Follower>,
 }
 
 impl Worker {
@@ -96,11 +99,20 @@ impl Worker {
         let wait = arrived.at.elapsed();
         let mut frame = arrived.frame;
         complete_from_exif(&mut frame);
+        // For the track, a frame of which nobody said when it was taken was taken when it arrived.
+        let waited_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let time_ms = frame.captured_at_ms.unwrap_or_else(|| now_ms().saturating_sub(waited_ms));
+        let mut limited = self.follower.prepare(&mut frame, time_ms);
         let prediction = if is_stale(wait, self.max_frame_age_ms) {
             Prediction::no_fix(NoFixReason::Stale, StageTimes::default())
         } else {
             self.cameras.prepare(&frame.camera, pipeline);
-            let located = locate(pipeline, &frame, &self.cameras.before(&frame));
+            let mut located = locate(pipeline, &frame, &self.cameras.before(&frame));
+            if limited && matches!(located.prediction.outcome, Outcome::NoFix(NoFixReason::OutOfCoverage)) {
+                // A window without references must not cost the fix.
+                (frame.prior, limited) = (None, false);
+                located = locate(pipeline, &frame, &self.cameras.before(&frame));
+            }
             self.cameras.remember(&frame, &located);
             for ignored in &located.ignored {
                 self.counters.metadata_refused.add_one();
@@ -110,6 +122,7 @@ impl Worker {
         };
         let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
         message.ms.wait = Some((wait.as_secs_f64() * 1e6).round() / 1e3);
+        message.track = self.follower.take(pipeline, (&frame, time_ms), &prediction, limited);
         match &self.second_stage {
             Some(second_stage) => second_stage.answer(pipeline, frame, message, prediction),
             None => self.answers.publish(&frame.camera, message),

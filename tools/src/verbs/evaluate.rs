@@ -7,6 +7,7 @@ use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::calibration::{Calibration, calibrate};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
+use geolocated::locate::track::{CameraKind, Motion, TrackOptions, WindowOptions};
 use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
@@ -34,6 +35,8 @@ use crate::require::Requirement;
 use crate::rerank_args::{RerankArgs, StrategyArg};
 use crate::runtime_args::{LoadingBar, RuntimeArgs};
 use crate::search_args::EndsArgs;
+use crate::sequence::{Following, follow};
+use crate::sequence_report::{SequenceFigures, write_pages};
 use crate::split::{Split, roles, select};
 use crate::unit_vector::normalise;
 
@@ -44,8 +47,8 @@ pub(crate) const OUTSIDE: &str = "outside";
 
 /// Runs queries with known positions through the pipeline of the daemon and reports how near the answers are.
 ///
-/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone.
-/// Distances are great-circle distances
+/// The true position never reaches the pipeline; heading, height and a prior do with --hints alone, the time with
+/// --sequence. Distances are great-circle distances
 /// (haversine). Figures are shares of all queries; frames of role "outside" are counted apart and should get no fix.
 #[derive(Debug, Args)]
 #[command(
@@ -97,6 +100,19 @@ pub struct EvaluateArgs {
     /// A fix is right within so many metres, for what is said of risk [default: as calibrated, else 50]
     #[arg(long, value_name = "M")]
     right_within_m: Option<Threshold>,
+    /// Also put the frames of each flight (column "flight") together over time (column "time"), as the daemon does for a
+    /// camera, and report single frames against the track; with --html, as plots
+    #[arg(long)]
+    sequence: bool,
+    /// How the camera is carried, for --sequence: nadir, forward or handheld
+    #[arg(long, value_name = "KIND", default_value = "nadir", value_parser = camera_kind, requires = "sequence")]
+    camera_kind: CameraKind,
+    /// The fastest that it moves, metres per second, for --sequence [default: what is usual for its kind]
+    #[arg(long, value_name = "M_S", requires = "sequence", value_parser = speed)]
+    max_speed_m_s: Option<f64>,
+    /// Search only around where the track says that the camera is, as long as that does well (daemon: track.window)
+    #[arg(long, requires = "sequence")]
+    track_window: bool,
     #[command(flatten)]
     ends: EndsArgs,
     /// Also report what is trivial over the same references and queries
@@ -179,11 +195,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
         read_vectors(&mut reader, &table, &mut queries)?;
     }
     let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
-    let pool = if strategies.is_empty() { 0 } else { args.second.pool() };
+    let following = args.sequence.then(|| following(args));
+    let observed = following.as_ref().map(|following| following.options.candidates);
+    let pool = if strategies.is_empty() { observed.unwrap_or_default() } else { args.second.pool() };
     let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
     let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
     let reranker = open_reranker(args, &strategies, &pipeline)?;
-    let answers = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries)?;
+    let (answers, sequence) = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries, following)?;
     let evaluated = Evaluated {
         comparator: reranker.as_ref().map(|reranker| reranker.comparator().name().to_owned()),
         space: pipeline.shards().space().to_owned(),
@@ -192,6 +210,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     };
     let mut report = Report::new(&answers, pipeline.shards().len(), &args.thresholds_m, &args.by, evaluated);
     report.add_certainty(&answers, right_within_m);
+    report.sequence = sequence;
     add_baselines(args, &pipeline, &queries, &limits, &mut report)?;
     if let Some(folder) = &args.html {
         let page =
@@ -247,7 +266,8 @@ fn answer(
     (pipeline, reranker): (&Pipeline, Option<&Reranker>),
     strategies: &[RerankOptions],
     queries: &[Query<'_>],
-) -> anyhow::Result<Vec<Answered>> {
+    following: Option<Following>,
+) -> anyhow::Result<(Vec<Answered>, Option<SequenceFigures>)> {
     let folder = args.html.as_deref().unwrap_or_else(|| Path::new("."));
     let explainer = Explainer::new(pipeline, &args.explain, folder);
     if let Some(unknown) = explainer.unknown(queries) {
@@ -263,10 +283,44 @@ fn answer(
         limits: pipeline.limits(),
         refuse_frozen: args.refuse().contains(BadFrame::Frozen),
         hints,
+        observed: following.as_ref().map(|following| following.options.candidates),
     };
     let answers = answer_all(&stages, queries.to_vec(), args.threads);
+    let flights = following.as_ref().map(|following| follow(&stages, queries, &answers, following)).transpose()?;
     explainer.finish()?;
-    Ok(answers)
+    let figures = following.as_ref().zip(flights);
+    let figures = figures.map(|(following, flights)| SequenceFigures::of(&flights, following, &args.thresholds_m));
+    if let (Some(folder), Some(figures)) = (&args.html, &figures) {
+        write_pages(folder, figures)?;
+    }
+    Ok((answers, figures))
+}
+
+/// How the frames of a flight are put together over time: as the daemon does it by itself.
+fn following(args: &EvaluateArgs) -> Following {
+    let max_speed_m_s = args.max_speed_m_s.unwrap_or(args.camera_kind.usual_max_speed_m_s());
+    Following {
+        options: TrackOptions::default(),
+        window: WindowOptions { window: args.track_window, ..WindowOptions::default() },
+        motion: Motion::of(args.camera_kind, max_speed_m_s),
+        max_speed_m_s,
+    }
+}
+
+fn camera_kind(text: &str) -> Result<CameraKind, String> {
+    match text {
+        "nadir" => Ok(CameraKind::Nadir),
+        "forward" => Ok(CameraKind::Forward),
+        "handheld" => Ok(CameraKind::Handheld),
+        _ => Err("expected nadir, forward or handheld".to_owned()),
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        _ => Err("expected metres per second above 0".to_owned()),
+    }
 }
 
 /// The pipeline, with room for as many queries at the same time as are asked for.

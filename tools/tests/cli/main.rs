@@ -23,4 +23,5 @@ mod pictures;
 mod rerank;
 mod resuming;
 mod search;
+mod sequence;
 mod world;

@@ -43,7 +43,12 @@ impl Opener {
                 search,
                 limits: settings.decode,
                 fuse: settings.fuse,
-                pool: settings.rerank.as_ref().map_or(0, |rerank| rerank.candidates),
+                // The track looks at those that the comparator may see, where there is one.
+                pool: match (&settings.rerank, &settings.track) {
+                    (Some(rerank), _) => rerank.candidates,
+                    (None, Some(track)) => track.options.candidates,
+                    (None, None) => 0,
+                },
             },
             prefault: settings.prefault,
             model: settings.encoder.clone(),

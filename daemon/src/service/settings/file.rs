@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::super::PublishStages;
 use super::ActivateWhen;
-use super::cameras::CameraSettings;
+use super::cameras::CameraSection;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
+use super::tracks::TrackSection;
 use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
 use crate::locate::{FuseOptions, RefusedFrames};
 use crate::reranker::POOL;
@@ -31,13 +32,15 @@ pub(super) struct SettingsFile {
     #[serde(default)]
     pub(super) source: Vec<SourceSection>,
     #[serde(default)]
-    pub(super) camera: BTreeMap<String, CameraSettings>,
-    #[serde(default)]
     pub(super) publish: PublishSection,
     #[serde(default)]
     pub(super) fuse: FuseOptions,
     #[serde(default)]
     pub(super) rerank: RerankSection,
+    #[serde(default)]
+    pub(super) track: TrackSection,
+    #[serde(default)]
+    pub(super) camera: BTreeMap<String, CameraSection>,
     pub(super) calibration: Option<CalibrationSection>,
 }
 

@@ -5,6 +5,7 @@ mod document;
 mod file;
 mod publish;
 mod sources;
+mod tracks;
 mod updates;
 mod validation;
 
@@ -17,12 +18,13 @@ use index_shards::SearchOptions;
 use quantized_models::{DecodeLimits, LoadOptions};
 use thiserror::Error;
 
-pub use self::cameras::CameraSettings;
+pub use self::cameras::{CameraSettings, Cameras};
 use self::document::{Document, overrides};
 pub use self::file::MqttVersion;
 use self::file::SettingsFile;
 pub use self::publish::{NmeaSettings, PublishSettings};
 pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, SourceInput, SourceSettings};
+pub use self::tracks::TrackSettings;
 pub use self::updates::{ActivateWhen, GenerationSettings, UpdateSettings};
 use self::validation::Validation;
 use super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
@@ -61,8 +63,6 @@ pub struct Settings {
     pub decode: DecodeLimits,
     /// Frames whose given capture time is further back than this are dropped, in milliseconds.
     pub max_frame_age_ms: i64,
-    /// What is particular to single cameras, by name.
-    pub cameras: BTreeMap<String, CameraSettings>,
     /// Which bad frames get no fix.
     pub refuse: RefusedFrames,
     /// Bounds of the waiting frames.
@@ -79,6 +79,10 @@ pub struct Settings {
     pub rerank: Option<RerankSettings>,
     /// How certain answers are, as `geolocate calibrate` wrote it; `None` where no radii are published.
     pub calibration: Option<PathBuf>,
+    /// How the frames of a camera are put together over time; `None` where they are not.
+    pub track: Option<TrackSettings>,
+    /// What is known of the cameras.
+    pub cameras: Cameras,
 }
 
 /// How to reach the broker and what to say to it.
@@ -404,19 +408,19 @@ mod tests {
         use crate::locate::{BadFrame, Corners, HintUse, RefusedFrames};
         let dir = tempfile::tempdir().unwrap();
         let usual = load(&least(dir.path()), dir.path(), &[]).unwrap();
-        assert_eq!((usual.refuse, usual.cameras.len()), (RefusedFrames::default(), 0));
+        assert_eq!((usual.refuse, usual.cameras), (RefusedFrames::default(), Cameras::default()));
         let more = "[frames]\nrefuse = [\"dark\", \"frozen\"]\n\
                     [camera.nadir]\nhints = [\"heading\", \"prior\"]\ncorners = \"cut\"\ncentre = true\n";
         let settings = load(&(least(dir.path()) + more), dir.path(), &[]).unwrap();
         assert_eq!(settings.refuse.0, [BadFrame::Dark, BadFrame::Frozen]);
-        let nadir = &settings.cameras["nadir"];
+        let nadir = settings.cameras.of("nadir");
         let expected = HintUse { heading: true, altitude: false, prior: true, corners: Corners::Cut };
         assert_eq!((nadir.hint_use(), nadir.centre), (expected, true));
         for (line, part) in [
             ("[frames]\nrefuse = [\"fog\"]", "unknown variant `fog`, expected one of `dark`, `covered`"),
             ("[camera.nadir]\nhints = [\"speed\"]", "unknown variant `speed`, expected one of `heading`, `altitude`"),
-            ("[camera.nadir]\ncolour = 1", "camera.nadir.colour: unknown field `colour`, expected one of `hints`"),
-            ("[camera.\"a/b\"]\ncentre = true", "camera: expected names of 1 to 64 bytes without / + # $"),
+            ("[camera.nadir]\ncolour = 1", "camera.nadir.colour: unknown field `colour`, expected one of `kind`"),
+            ("[camera.\"a/b\"]\ncentre = true", "camera.a/b: expected"),
         ] {
             let error = refusal(|text| format!("{text}{line}\n"));
             assert!(error.contains(part), "{error}");
@@ -457,5 +461,43 @@ mod tests {
     fn a_missing_file_is_named() {
         let error = Settings::load(Path::new("absent.toml"), NO_VARIABLES).unwrap_err().to_string();
         assert!(error.starts_with("absent.toml: cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn cameras_have_what_is_said_of_them_of_all_and_what_is_usual() {
+        use crate::locate::Hints;
+        use crate::locate::track::CameraKind;
+        let folder = tempfile::tempdir().unwrap();
+        let more = "[camera.\"*\"]\nhfov_deg = 70.0\nmax_speed_m_s = 12.0\n\
+                    [camera.front]\nkind = \"forward\"\nmount_heading_deg = 90\n[camera.belly]\ntrack = false\n";
+        let settings = load(&(least(folder.path()) + more), folder.path(), &[]).unwrap();
+        let (front, belly, other) =
+            (settings.cameras.of("front"), settings.cameras.of("belly"), settings.cameras.of("other"));
+        assert_eq!((front.kind, front.max_speed_m_s, front.track), (CameraKind::Forward, 40.0, true));
+        assert_eq!((front.motion().looks_deg, belly.motion().looks_deg), (Some(90.0), None));
+        assert_eq!((belly.track, belly.max_speed_m_s, other.max_speed_m_s), (false, 12.0, 12.0));
+        assert_eq!(belly.complete(Hints::default()).hfov_deg, Some(70.0));
+        let said = Hints { hfov_deg: Some(50.0), ..Hints::default() };
+        assert_eq!(belly.complete(said).hfov_deg, Some(50.0));
+    }
+
+    #[test]
+    fn impossible_cameras_and_tracks_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for (more, key) in [
+            ("[camera.front]\nkind = \"flying\"\n", "nadir"),
+            ("[camera.front]\nhfov_deg = 0\n", "camera.front.hfov_deg"),
+            ("[camera.front]\nmax_speed_m_s = -1.0\n", "camera.front.max_speed_m_s"),
+            ("[camera.\"a/b\"]\ntrack = true\n", "camera.a/b"),
+            ("[track]\nhypotheses = 1\n", "track.hypotheses"),
+            ("[track]\nhold_share = 0.9\n", "track.hold_share"),
+            ("[track]\nhistory = 0\n", "track.history"),
+            ("[track]\nspeed = 0\n", "speed"),
+        ] {
+            let error = load(&(least(folder.path()) + more), folder.path(), &[]).unwrap_err();
+            assert!(error.contains(key), "{more}: {error}");
+        }
+        let off = load(&(least(folder.path()) + "[track]\nenabled = false\n"), folder.path(), &[]).unwrap();
+        assert!(off.track.is_none());
     }
 }

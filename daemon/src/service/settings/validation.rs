@@ -9,7 +9,6 @@ use quantized_models::{DecodeLimits, LoadOptions, PackedIn, Provider, ProviderKi
 
 use super::super::topics::{valid_level, valid_prefix};
 use super::super::{InboxLimits, OutboxLimits, RerankSettings, TlsFiles};
-use super::cameras::CameraSettings;
 use super::document::Document;
 use super::file::{
     DissimilarWay, FramesSection, IndexSection, ModelsSection, MqttSection, OutboxSection, RerankSection, SettingsFile,
@@ -57,7 +56,6 @@ impl Validation<'_> {
             search,
             decode: DecodeLimits { max_pixels: file.frames.max_pixels, ..frames },
             max_frame_age_ms: (file.frames.max_age_s * 1e3) as i64,
-            cameras: self.cameras(file.camera)?,
             refuse: file.frames.refuse,
             inbox: InboxLimits { cameras: file.frames.max_cameras, bytes: file.frames.max_waiting_bytes },
             outbox: self.outbox(&file.outbox)?,
@@ -66,18 +64,9 @@ impl Validation<'_> {
             fuse: self.fuse(file.fuse)?,
             // Whether it is there is not looked at: without it there are fixes, too. `check` does.
             calibration: file.calibration.map(|calibration| self.path(&calibration.file)),
+            track: self.track(&file.track)?,
+            cameras: self.cameras(&file.camera)?,
         })
-    }
-
-    fn cameras(
-        &self,
-        cameras: BTreeMap<String, CameraSettings>,
-    ) -> Result<BTreeMap<String, CameraSettings>, SettingsError> {
-        if let Some(name) = cameras.keys().find(|name| !valid_level(name)) {
-            let expected = "expected names of 1 to 64 bytes without / + # $";
-            return Err(self.document.refuse("camera", format!("{expected}, found \"{}\"", name.escape_debug())));
-        }
-        Ok(cameras)
     }
 
     fn search(&self, index: &IndexSection) -> Result<SearchOptions, SettingsError> {
