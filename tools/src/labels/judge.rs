@@ -62,7 +62,11 @@ impl Labels {
         let (centre, (count, weight)) =
             elsewhere.map(|(place, _)| (*place, around(*place))).max_by(|(_, (_, a)), (_, (_, b))| a.total_cmp(b))?;
         let all: f64 = witnesses.iter().map(|(_, weight)| weight).sum();
-        let score = ((weight - around((lat, lon)).1) / all).max(0.0);
+        // One look-alike at its own place is enough to clear it: a wrong label is a place that it does not look like.
+        if around((lat, lon)).0 > 0 {
+            return None;
+        }
+        let score = weight / all;
         let there = witnesses.iter().filter(|(place, _)| near(*place, centre));
         let (looks_like_lat, looks_like_lon) = weighted_mean(there.map(|(place, weight)| (place.0, place.1, *weight)))?;
         (count >= WITNESSES).then(|| Suspect {
