@@ -261,6 +261,11 @@ mod tests {
             stages: StageTimes::default(),
             retrieved: Judged::default(),
             second: vec![],
+            bad: None,
+            picture: None,
+            ignored: vec![],
+            observation: None,
+            nearest: None,
             columns: BTreeMap::new(),
             belief: Belief {
                 flight: flight.to_owned(),

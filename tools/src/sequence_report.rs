@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::metrics::{Ordered, Threshold, share};
 use crate::report::quantiles;
 use crate::sequence::{Flight, FollowedFrame, Following};
-use crate::svg::{LineChart, Series};
+use crate::svg::{LineChart, Series, XAxis};
 
 /// The first frames of a flight that each stand for themselves in the figures over time end here; then so many together.
 const GROUPS: [(usize, usize); 8] = [(1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 30), (31, 40), (41, usize::MAX)];
@@ -228,6 +228,7 @@ fn error_chart(figures: &SequenceFigures) -> LineChart {
         title: "Error of what was published".to_owned(),
         x_label: "frame of the flight".to_owned(),
         y_label: "metres".to_owned(),
+        x_axis: XAxis::Logarithmic,
         series: vec![
             line("single, median", false, |group| &group.single, "p50"),
             line("track, median", false, |group| &group.track, "p50"),
@@ -255,6 +256,7 @@ fn within_chart(figures: &SequenceFigures) -> LineChart {
         title: "Frames with a position near the truth".to_owned(),
         x_label: "frame of the flight".to_owned(),
         y_label: "share of frames".to_owned(),
+        x_axis: XAxis::Logarithmic,
         series: names.iter().flat_map(both).collect(),
     }
 }

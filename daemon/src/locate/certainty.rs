@@ -189,6 +189,7 @@ mod tests {
             shard: 0,
             row: 0,
             extent_m: Some(24.0),
+            prior_nats: 0.0,
         };
         let (similar, options): (Vec<_>, _) = (similar.iter().map(candidate).collect(), FuseOptions::default());
         let dissimilar = vec![candidate(&(0.0, 0.0))];

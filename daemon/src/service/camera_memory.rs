@@ -81,6 +81,7 @@ impl CameraMemory {
 mod tests {
     use super::*;
     use crate::locate::{FrameFigures, Hint, Hints, NoFixReason, Prediction, StageTimes};
+    use crate::service::CameraSettings;
     use quantized_models::RgbImage;
 
     fn frame(camera: &str, captured_at_ms: i64) -> Frame {
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn each_camera_has_its_own_last_picture_and_thousands_take_no_more_room() {
-        let mut memory = CameraMemory::new(3, BTreeMap::new());
+        let mut memory = CameraMemory::new(3, Cameras::default());
         let located = located();
         for n in 0..5000 {
             memory.remember(&frame(&format!("cam{n}"), n), &located);
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn hints_are_those_of_the_camera_s_settings() {
         let settings = CameraSettings { hints: vec![Hint::Heading, Hint::Prior], ..CameraSettings::default() };
-        let memory = CameraMemory::new(3, BTreeMap::from([("nadir".to_owned(), settings)]));
+        let memory = CameraMemory::new(3, std::iter::once(("nadir".to_owned(), settings)).collect());
         let used = memory.before(&frame("nadir", 1)).hints;
         assert_eq!((used.heading, used.altitude, used.prior), (true, false, true));
         assert!(!memory.before(&frame("other", 1)).hints.heading);

@@ -17,7 +17,7 @@ use super::inbox::Taken;
 use super::second_stage::SecondStage;
 use super::{Arrived, Counters, Inbox};
 use crate::locate::{
-    CameraContext, FixMessage, Frame, FrameError, Located, NoFixReason, Pipeline, Prediction, StageTimes,
+    CameraContext, FixMessage, Frame, FrameError, Located, NoFixReason, Outcome, Pipeline, Prediction, StageTimes,
 };
 
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -54,6 +54,7 @@ mod tests {
             shard: 0,
             row: 0,
             extent_m: Some(24.0),
+            prior_nats: 0.0,
         };
         Prediction {
             outcome: Outcome::Ambiguous,

@@ -106,6 +106,13 @@ impl Cameras {
     }
 }
 
+impl FromIterator<(String, CameraSettings)> for Cameras {
+    /// Cameras by name; nothing is known of others.
+    fn from_iter<T: IntoIterator<Item = (String, CameraSettings)>>(named: T) -> Self {
+        Self { usual: CameraSettings::default(), named: named.into_iter().collect() }
+    }
+}
+
 impl Validation<'_> {
     pub(super) fn cameras(&self, sections: &BTreeMap<String, CameraSection>) -> Result<Cameras, SettingsError> {
         for (name, section) in sections {

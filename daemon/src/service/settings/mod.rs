@@ -9,7 +9,6 @@ mod tracks;
 mod updates;
 mod validation;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! The second stage of settings: from what was written to what makes sense.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 

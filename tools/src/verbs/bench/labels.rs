@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use geolocated::locate::{Candidate, Outcome, Pipeline, PipelineOptions, distance_m, fuse};
+use geolocated::locate::{Candidate, Outcome, Pipeline, PipelineOptions, Posterior, distance_m};
 use index_shards::ShardSet;
 use serde::Serialize;
 
@@ -136,7 +136,8 @@ impl Answers {
         let (mut errors_m, mut ambiguous) = (Vec::new(), 0);
         for (truth, similar, dissimilar) in &self.queries {
             let similar: Vec<Candidate> = similar.iter().map(moved).collect();
-            match fuse(&similar, dissimilar, self.pipeline.fuse_options()) {
+            let options = self.pipeline.fuse_options();
+            match Posterior::of_retrieval(&similar, dissimilar, options).outcome(options) {
                 Outcome::Fix(fix) => errors_m.push(distance_m(truth.0, truth.1, fix.lat_deg, fix.lon_deg)),
                 Outcome::Ambiguous => ambiguous += 1,
                 Outcome::NoFix(_) | Outcome::Error(_) => {}
