@@ -50,7 +50,7 @@ fn of_all_real_pictures_only_bad_and_empty_ones_are_refused() {
         let set = entry.unwrap().path();
         if set.is_dir() {
             let (count, bad) = judged(&set);
-            println!("{}: {count} pictures, refused {bad:?}", set.file_name().unwrap().display());
+            eprintln!("{}: {count} pictures, refused {bad:?}", set.file_name().unwrap().display());
             all += count;
             sets += 1;
             refused.extend(bad);

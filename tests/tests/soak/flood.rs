@@ -46,7 +46,6 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures of the flood")]
 fn a_flood_of_frames_leaves_memory_flat_and_every_frame_counted() {
     let test = "a_flood_of_frames_leaves_memory_flat_and_every_frame_counted";
     let Some(flight) = Flight::caliterra(test) else { return };

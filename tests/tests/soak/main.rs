@@ -55,7 +55,6 @@ fn a_device_that_everything_happens_to_loses_nothing() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the figures of a long run")]
 fn report(scene: &Scene, struck: &BTreeMap<&str, usize>, stats: &serde_json::Value, took_s: f64) {
     let ledger = scene.tap.ledger();
     let delivered = ledger.delivered();

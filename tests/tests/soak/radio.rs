@@ -39,7 +39,6 @@ fn bare_client(tap: &Tap) -> thread::JoinHandle<()> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures of the comparison")]
 fn silent_radio_loss_costs_a_bare_client_messages_and_the_daemon_none() {
     let test = "silent_radio_loss_costs_a_bare_client_messages_and_the_daemon_none";
     let Some(mut scene) = Scene::start(test, 1) else { return };

@@ -95,10 +95,13 @@ pub(super) fn run(args: &LabelsBenchArgs, json: Option<&JsonTarget>) -> anyhow::
     Ok(Status::Done)
 }
 
+/// The true place of a query, latitude and longitude in degrees, and both ends of its retrieval.
+type Retrieved = ((f64, f64), Vec<Candidate>, Vec<Candidate>);
+
 /// Candidates of each query, with its true place.
 struct Answers {
     pipeline: Pipeline,
-    queries: Vec<((f64, f64), Vec<Candidate>, Vec<Candidate>)>,
+    queries: Vec<Retrieved>,
 }
 
 impl Answers {
