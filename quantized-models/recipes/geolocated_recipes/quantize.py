@@ -78,22 +78,28 @@ def weight_only_int8(checkpoint: Checkpoint, _: Path) -> ModelProto:
     return widened(plain(checkpoint))
 
 
-def widened(model: ModelProto, kept: tuple[str, ...] = ()) -> ModelProto:
-    """The weights of `model`'s products, but for the nodes `kept`, in 8 bits that a node widens before each use."""
+# Which axis of the second input of an operator is that of its outputs.
+OUTPUTS = {"MatMul": 1, "Conv": 0}
+
+
+def widened(model: ModelProto, kept: tuple[str, ...] = (), operators: tuple[str, ...] = ("MatMul",)) -> ModelProto:
+    """The weights of `model`'s `operators`, but for the nodes `kept`, in 8 bits that a node widens before each use."""
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in tensors and node.name not in kept:
-            name = node.input[1]
+        if node.op_type in operators and node.input[1] in tensors and node.name not in kept:
+            name, axis = node.input[1], OUTPUTS[node.op_type]
             array = numpy_helper.to_array(tensors[name])
-            scale = np.abs(array).max(axis=0) / np.float32(127)
-            scale[scale == 0] = 1
-            levels = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
+            others = tuple(at for at in range(array.ndim) if at != axis)
+            scales = np.abs(array).max(axis=others, keepdims=True) / np.float32(127)
+            scales[scales == 0] = 1
+            scale = scales.ravel()
+            levels = np.clip(np.rint(array / scales), -127, 127).astype(np.int8)
             tensors[name].CopyFrom(numpy_helper.from_array(levels, name))
             graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
             wide = f"{name}.widened"
-            nodes.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [wide], wide, axis=1))
+            nodes.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [wide], wide, axis=axis))
             node.input[1] = wide
         nodes.append(node)
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]

@@ -52,7 +52,7 @@ def world(tmp_path_factory) -> Path:
 def test_a_run_trains_goes_on_after_a_stop_and_becomes_a_model_folder(world, tmp_path, view, monkeypatch):
     pairs, held_out = Pairs([world / "pairs"], view), Pairs([world / "held-out"], view)
     monkeypatch.setattr("geolocated_recipes.mini.training.KEEP_EVERY", 2)
-    plan = Plan(view=view, steps=4, runs=1, length=8, pixels=64 if view == "nadir" else SIDE)
+    plan = Plan(view=view, steps=4, runs=1, length=8)
 
     def losses(folder: Path, steps: list[int]) -> list[float]:
         folder.mkdir(exist_ok=True)

@@ -1,9 +1,10 @@
 """The encoder: a convolutional stem, a small vision transformer, attention pooling, unit L2.
 
-As SigLIP's vision tower (X. Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023): pre-norm blocks,
-learned positions, a pooling head in which one learned query attends to all tokens. The stem replaces the patch
-embedding: small models on little data learn faster with it (T. Xiao et al., "Early Convolutions Help Transformers See
-Better", 2021).
+As SigLIP's vision tower (X. Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023): pre-norm blocks and a
+pooling head in which one learned query attends to all tokens. A residual network is the stem, as in hybrid models (A.
+Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021): small models on little data learn much faster with it.
+Attention knows how far tokens are from each other, not where they are, so that a view from above means the same under
+any heading.
 """
 
 import math
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+# Of the stem in all.
 STRIDE = 16
 
 
@@ -22,44 +24,106 @@ class Shape:
 
     rows: int = 128
     columns: int = 128
+    is_placed: bool = False
+    """Whether tokens carry learned positions: for pictures that stand upright."""
+    channels: tuple[int, ...] = (48, 96, 192)
+    """Of the stages of the stem; the first has a quarter of the pixels along a side, each other one half of them."""
+    residuals: tuple[int, ...] = (1, 2, 2)
+    """Residual pairs of convolutions in each stage."""
     width: int = 192
-    depth: int = 8
+    depth: int = 3
     heads: int = 6
-    embedding: int = 192
+    embedding: int = 256
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.rows // STRIDE, self.columns // STRIDE
 
     @property
     def tokens(self) -> int:
         """Tokens of one picture."""
-        return (self.rows // STRIDE) * (self.columns // STRIDE)
+        return self.grid[0] * self.grid[1]
 
 
-class Stem(nn.Sequential):
-    """Four convolutions of stride 2: `[B, 3, rows, columns]` to `[B, width, rows / 16, columns / 16]`."""
+class Convolution(nn.Module):
+    """A convolution, normalised over the batch. Its weights are a matrix `[outputs, inputs * rows * columns]`, which
+    is what the optimizer turns upright."""
 
-    def __init__(self, width: int):
-        channels = [3, width // 8, width // 4, width // 2, width]
-        layers = []
-        for before, after in zip(channels, channels[1:], strict=False):
-            convolution = nn.Conv2d(before, after, 3, 2, 1, bias=False)
-            layers += [convolution, nn.BatchNorm2d(after), nn.GELU(approximate="tanh")]
-        super().__init__(*layers, nn.Conv2d(width, width, 1))
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int):
+        super().__init__()
+        self.cut, self.stride, self.padding = (outputs, inputs, size, size), stride, size // 2
+        self.weight = nn.Parameter(nn.Conv2d(inputs, outputs, size, bias=False).weight.detach().flatten(1).clone())
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """`[B, inputs, rows, columns]` to `[B, outputs, rows / stride, columns / stride]`."""
+        return self.norm(functional.conv2d(pictures, self.weight.view(self.cut), None, self.stride, self.padding))
+
+
+class Residual(nn.Module):
+    """Two convolutions, added to what comes in; nothing at first."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.first, self.second = (Convolution(channels, channels, 3, 1) for _ in range(2))
+        nn.init.zeros_(self.second.norm.weight)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """`[B, channels, rows, columns]` to the same shape."""
+        return functional.relu(pictures + self.second(functional.relu(self.first(pictures))))
+
+
+class Stem(nn.Module):
+    """`[B, 3, rows, columns]` to `[B, width, rows / 16, columns / 16]`."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        before = (3, *shape.channels)
+        self.steps = nn.ModuleList(
+            [Convolution(before[0], before[1], 7, 4)]
+            + [Convolution(before[at], before[at + 1], 3, 2) for at in range(1, len(shape.channels))]
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*[Residual(channels) for _ in range(count)])
+            for channels, count in zip(shape.channels, shape.residuals, strict=True)
+        )
+        self.out = nn.Conv2d(shape.channels[-1], shape.width, 1)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures to features of 16 x 16 pixels each."""
+        for step, stage in zip(self.steps, self.stages, strict=True):
+            pictures = stage(functional.relu(step(pictures)))
+        return self.out(pictures)
+
+
+def distances(grid: tuple[int, int]) -> tuple[torch.Tensor, int]:
+    """Which of the distances that occur lies between two tokens, `[tokens, tokens]`, and how many there are."""
+    axes = [torch.arange(side) for side in grid]
+    at = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 2)
+    squared = ((at[:, None] - at[None]) ** 2).sum(-1)
+    values, which = torch.unique(squared, return_inverse=True)
+    return which, len(values)
 
 
 class Attention(nn.Module):
-    """Every token attends to all."""
+    """Every token attends to all; each head learns how far it looks."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, shape: Shape):
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.heads = shape.heads
+        self.qkv = nn.Linear(shape.width, 3 * shape.width)
+        self.out = nn.Linear(shape.width, shape.width)
+        which, count = distances(shape.grid)
+        self.register_buffer("which", which, persistent=False)
+        self.reach = nn.Parameter(torch.zeros(1, shape.heads, count))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`[B, T, width]` to the same shape."""
         batch, count, width = tokens.shape
         cut = self.qkv(tokens).view(batch, count, 3, self.heads, width // self.heads)
         q, k, v = cut.permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(q, k, v)
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.reach[:, :, self.which].to(q.dtype))
         return self.out(seen.transpose(1, 2).reshape(batch, count, width))
 
 
@@ -71,10 +135,10 @@ def mlp(width: int, ratio: int = 4) -> nn.Sequential:
 class Block(nn.Module):
     """Attention and a perceptron, each added to what comes in."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, shape: Shape):
         super().__init__()
-        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention, self.mlp = Attention(width, heads), mlp(width)
+        self.norm_1, self.norm_2 = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
+        self.attention, self.mlp = Attention(shape), mlp(shape.width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`[B, T, width]` to the same shape."""
@@ -109,9 +173,9 @@ class Encoder(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         self.shape = shape
-        self.stem = Stem(shape.width)
-        self.positions = nn.Parameter(torch.randn(1, shape.tokens, shape.width) * 0.02)
-        self.blocks = nn.Sequential(*[Block(shape.width, shape.heads) for _ in range(shape.depth)])
+        self.stem = Stem(shape)
+        self.positions = nn.Parameter(torch.randn(1, shape.tokens, shape.width) * 0.02) if shape.is_placed else None
+        self.blocks = nn.Sequential(*[Block(shape) for _ in range(shape.depth)])
         self.norm = nn.LayerNorm(shape.width)
         self.pool = Pool(shape.width, shape.heads)
         self.project = nn.Linear(shape.width, shape.embedding, bias=False)
@@ -120,7 +184,9 @@ class Encoder(nn.Module):
 
     def tokens(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures to tokens that have seen each other, `[B, tokens, width]`."""
-        tokens = self.stem(pictures).flatten(2).transpose(1, 2) + self.positions
+        tokens = self.stem(pictures).flatten(2).transpose(1, 2)
+        if self.positions is not None:
+            tokens = tokens + self.positions
         return self.norm(self.blocks(tokens))
 
     def vector(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -163,17 +229,17 @@ class Local(nn.Module):
     def forward(
         self, views: torch.Tensor, maps: torch.Tensor, shares: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
-        """Cross-entropy of the tokens of views `[B, T, width]` over those of all maps.
+        """Cross-entropy of some tokens of views `[B, S, width]` over those of all maps `[B, T, width]`.
 
-        `shares` `[B, T, T]`: the right tokens of the own map. Maps that overlap a view (`known` is 0) are left out.
+        `shares` `[B, S, T]`: the right tokens of the own map. Maps that overlap a view (`known` is 0) are left out.
         """
-        batch, count, _ = views.shape
-        flat = torch.cat([views, maps]).flatten(0, 1)
-        vectors = functional.normalize(self.centre(self.project(flat)).float(), dim=-1)
-        of_views, of_maps = vectors.chunk(2)
-        logits = (of_views @ of_maps.T * self.log_scale.exp()).view(batch, count, batch, count)
-        logits = logits.masked_fill((known == 0)[:, None, :, None], -1e4).flatten(2)
+        batch, some, _ = views.shape
+        flat = torch.cat([views.flatten(0, 1), maps.flatten(0, 1)]).float()
+        vectors = functional.normalize(self.centre(self.project(flat)), dim=-1)
+        of_views, of_maps = vectors[: batch * some], vectors[batch * some :]
+        logits = (of_views @ of_maps.T * self.log_scale.exp()).view(batch, some, batch, -1)
+        logits = logits.masked_fill((known == 0)[:, None, :, None], -1e4)
         own = torch.arange(batch)
-        log_shares = functional.log_softmax(logits, dim=-1).view(batch, count, batch, count)[own, :, own]
+        log_shares = logits[own, :, own] - logits.flatten(2).logsumexp(-1, keepdim=True)
         is_on = shares.sum(-1) > 0
         return -(log_shares * shares).sum() / is_on.sum().clamp(min=1)

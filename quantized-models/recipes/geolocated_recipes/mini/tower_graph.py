@@ -6,6 +6,7 @@ from onnx import ModelProto, TensorProto, helper
 from geolocated_recipes import onnx_file
 from geolocated_recipes.graph import INPUT, IR_VERSION, OPSET, OUTPUT, Graph
 from geolocated_recipes.mini.fronts import FIRST_ROW, LAST_ROW, SIDE, Polar
+from geolocated_recipes.mini.network import Shape, distances
 
 Weights = dict[str, np.ndarray]
 ACTIVATION = "gelu_pytorch_tanh"
@@ -15,25 +16,21 @@ LEAST_LENGTH = 1e-12
 
 
 class MiniGraph:
-    """Builds one tower's graph. `front` is `plain`, `cut` (panoramas) or `bend` (tiles, for panoramas); behind it the
-    stem sees means of `step` x `step` pixels."""
+    """Builds one tower's graph. `front` is `plain`, `cut` (panoramas) or `bend` (tiles, for panoramas)."""
 
-    def __init__(self, weights: Weights, heads: int, front: str, step: int):
-        self.weights, self.heads, self.front, self.step = weights, heads, front, step
+    def __init__(self, weights: Weights, shape: Shape, front: str):
+        self.weights, self.shape, self.front = weights, shape, front
         self.graph = Graph()
-        self.tokens, self.width = weights["positions"].shape[1:]
+        self.tokens, self.width, self.heads = shape.tokens, shape.width, shape.heads
 
     def build(self) -> ModelProto:
         """Pixels to the vector of unit length."""
         graph = self.graph
         pictures = {"plain": self._plain, "cut": self._cut, "bend": self._bend}[self.front]()
-        if self.step > 1:
-            sizes = [self.step, self.step]
-            pictures = graph.add("AveragePool", [pictures], "smaller", kernel_shape=sizes, strides=sizes)
         tokens = self._stem(pictures)
-        tokens = graph.add("Add", [tokens, graph.constant("positions", self.weights["positions"])], "placed")
-        depth = 1 + max(int(name.split(".")[1]) for name in self.weights if name.startswith("blocks."))
-        for block in range(depth):
+        if self.shape.is_placed:
+            tokens = graph.add("Add", [tokens, graph.constant("positions", self.weights["positions"])], "placed")
+        for block in range(self.shape.depth):
             tokens = self._block(tokens, f"blocks.{block}")
         pooled = self._pool(self._norm(tokens, "norm"))
         vector = graph.linear(pooled, *centred(self.weights), "project")
@@ -71,19 +68,25 @@ class MiniGraph:
         return graph.reshape(total, [1, 3, polar.rows, polar.columns], "bend")
 
     def _stem(self, pictures: str) -> str:
-        graph, weights = self.graph, self.weights
-        at = 0
-        while f"stem.{at + 1}.running_mean" in weights:
-            kernel, bias = folded(weights, f"stem.{at}", f"stem.{at + 1}")
-            parts = [graph.constant(f"stem.{at}.{name}", part) for name, part in (("weight", kernel), ("bias", bias))]
-            sizes = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-            pictures = graph.add("Conv", [pictures, *parts], f"stem.{at}", **sizes)
-            pictures = graph.activate(pictures, ACTIVATION, f"stem.{at}.act")
-            at += 3
-        parts = [graph.constant(f"stem.{at}.{name}", weights[f"stem.{at}.{name}"]) for name in ("weight", "bias")]
-        mixed = graph.add("Conv", [pictures, *parts], f"stem.{at}", kernel_shape=[1, 1])
+        graph = self.graph
+        for at, count in enumerate(self.shape.residuals):
+            size, stride = (7, 4) if at == 0 else (3, 2)
+            pictures = graph.add("Relu", [self._convolution(pictures, f"stem.steps.{at}", size, stride)], f"stem.{at}")
+            for residual in range(count):
+                base = f"stem.stages.{at}.{residual}"
+                inner = graph.add("Relu", [self._convolution(pictures, f"{base}.first", 3, 1)], f"{base}.inner")
+                inner = self._convolution(inner, f"{base}.second", 3, 1)
+                pictures = graph.add("Relu", [graph.add("Add", [pictures, inner], f"{base}.sum")], base)
+        parts = [graph.constant(f"stem.out.{name}", self.weights[f"stem.out.{name}"]) for name in ("weight", "bias")]
+        mixed = graph.add("Conv", [pictures, *parts], "stem.out", kernel_shape=[1, 1])
         rows = graph.reshape(mixed, [1, self.width, self.tokens], "stem.rows")
         return graph.add("Transpose", [rows], "stem.tokens", perm=[0, 2, 1])
+
+    def _convolution(self, pictures: str, name: str, size: int, stride: int) -> str:
+        parts = zip(("weight", "bias"), folded(self.weights, name, size), strict=True)
+        parts = [self.graph.constant(f"{name}.{part}", array) for part, array in parts]
+        sizes = {"kernel_shape": [size, size], "strides": [stride, stride], "pads": [size // 2] * 4}
+        return self.graph.add("Conv", [pictures, *parts], name, **sizes)
 
     def _block(self, tokens: str, base: str) -> str:
         graph = self.graph
@@ -96,7 +99,9 @@ class MiniGraph:
         queries = self._heads(graph.linear(normed, q[0] * scale, q[1] * scale, f"{name}.q"), f"{name}.queries", False)
         keys = self._heads(graph.linear(normed, *k, f"{name}.k"), f"{name}.keys", True)
         values = self._heads(graph.linear(normed, *v, f"{name}.v"), f"{name}.values", False)
-        mixed = self._attend(queries, keys, values, self.tokens, name)
+        reach = self.weights[f"{name}.reach"][:, :, distances(self.shape.grid)[0].numpy()]
+        reach = graph.constant(f"{name}.reach", reach)
+        mixed = self._attend(queries, keys, values, self.tokens, name, reach)
         tokens = graph.add("Add", [tokens, self._linear(mixed, f"{name}.out")], f"{base}.attended")
         inner = self._mlp(self._norm(tokens, f"{base}.norm_2"), f"{base}.mlp")
         return graph.add("Add", [tokens, inner], base)
@@ -130,11 +135,12 @@ class MiniGraph:
         cut = self.graph.reshape(value, [1, self.tokens, self.heads, self.width // self.heads], f"{name}.cut")
         return self.graph.add("Transpose", [cut], name, perm=[0, 2, 3, 1] if is_key else [0, 2, 1, 3])
 
-    def _attend(self, queries: str, keys: str, values: str, rows: int, name: str) -> str:
+    def _attend(self, queries: str, keys: str, values: str, rows: int, name: str, reach: str | None = None) -> str:
         graph = self.graph
-        shares = graph.add(
-            "Softmax", [graph.add("MatMul", [queries, keys], f"{name}.scores")], f"{name}.shares", axis=-1
-        )
+        scores = graph.add("MatMul", [queries, keys], f"{name}.scores")
+        if reach is not None:
+            scores = graph.add("Add", [scores, reach], f"{name}.reached")
+        shares = graph.add("Softmax", [scores], f"{name}.shares", axis=-1)
         mixed = graph.add("MatMul", [shares, values], f"{name}.mixed")
         joined = graph.add("Transpose", [mixed], f"{name}.joined", perm=[0, 2, 1, 3])
         return graph.reshape(joined, [1, rows, self.width], f"{name}.rows")
@@ -148,9 +154,10 @@ def centred(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     return weight.astype(np.float32), (-mean * gain).astype(np.float32)
 
 
-def folded(weights: Weights, convolution: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
+def folded(weights: Weights, name: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A convolution without bias and the batch normalisation behind it as one convolution with bias."""
+    matrix, norm = weights[f"{name}.weight"], f"{name}.norm"
     mean, variance = (weights[f"{norm}.running_{part}"].astype(np.float64) for part in ("mean", "var"))
     gain = weights[f"{norm}.weight"] / np.sqrt(variance + NORM_EPSILON)
-    kernel = weights[f"{convolution}.weight"] * gain[:, None, None, None]
+    kernel = matrix.reshape(len(matrix), -1, size, size) * gain[:, None, None, None]
     return kernel.astype(np.float32), (weights[f"{norm}.bias"] - mean * gain).astype(np.float32)

@@ -3,17 +3,16 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from geolocated_recipes.mini.fronts import FIRST_ROW, LAST_ROW, SIDE, Polar
 from geolocated_recipes.mini.network import Encoder, Shape
 
 
-def shape(view: str, pixels: int) -> Shape:
-    """What the towers of a view see, for tiles of so many pixels a side."""
+def shape(view: str) -> Shape:
+    """What the towers of a view see."""
     if view == "nadir":
-        return Shape(rows=pixels, columns=pixels)
-    return Shape(rows=(LAST_ROW - FIRST_ROW) * pixels // SIDE, columns=2 * pixels)
+        return Shape(rows=SIDE, columns=SIDE)
+    return Shape(rows=LAST_ROW - FIRST_ROW, columns=2 * SIDE, is_placed=True)
 
 
 class Bend(nn.Module):
@@ -36,18 +35,18 @@ class Bend(nn.Module):
 class Towers(nn.Module):
     """Maps and views to vectors of one space. Views from above share the tower of maps, street views have their own."""
 
-    def __init__(self, view: str, pixels: int = SIDE):
+    def __init__(self, view: str):
         super().__init__()
-        self.view, self.step = view, SIDE // pixels
-        self.reference = Encoder(shape(view, pixels))
+        self.view = view
+        self.reference = Encoder(shape(view))
         if view == "street":
-            self.query, self.bend = Encoder(shape(view, pixels)), Bend()
+            self.query, self.bend = Encoder(shape(view)), Bend()
 
     def tokens(self, views: torch.Tensor, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures `[B, 3, rows, columns]` in -1 to 1 to tokens of views and of maps."""
         if self.view == "nadir":
-            return self.reference.tokens(self.smaller(torch.cat([views, maps]))).chunk(2)
-        return self.query.tokens(self.smaller(cut(views))), self.reference.tokens(self.smaller(self.bend(maps)))
+            return self.reference.tokens(torch.cat([views, maps])).chunk(2)
+        return self.query.tokens(cut(views)), self.reference.tokens(self.bend(maps))
 
     def vectors(self, views: torch.Tensor, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens to unit vectors of views and of maps."""
@@ -58,13 +57,6 @@ class Towers(nn.Module):
     def forward(self, views: torch.Tensor, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures to unit vectors of views and of maps."""
         return self.vectors(*self.tokens(views, maps))
-
-    def smaller(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Pictures at the resolution that the towers see."""
-        if self.step == 1:
-            return pictures
-        smaller = functional.avg_pool2d(pictures, self.step)
-        return smaller.contiguous(memory_format=torch.channels_last)
 
     def encoders(self) -> list[Encoder]:
         """The towers that have weights of their own."""

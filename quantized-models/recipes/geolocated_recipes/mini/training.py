@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from geolocated_recipes.errors import RecipeError
+from geolocated_recipes.mini.fronts import SIDE
 from geolocated_recipes.mini.ground import shares
-from geolocated_recipes.mini.network import STRIDE, Local, Scale, Shape
-from geolocated_recipes.mini.pairs import Pairs, batch
-from geolocated_recipes.mini.towers import Towers, shape
+from geolocated_recipes.mini.network import STRIDE, Local, Scale
+from geolocated_recipes.mini.pairs import Batch, Pairs, batch
+from geolocated_recipes.mini.towers import Towers
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -30,22 +30,24 @@ class Plan:
     """`nadir` or `street`."""
     steps: int
     """In all; the learning rate ends at this step."""
-    pixels: int = 128
-    """Along a side of a tile; fewer than drawn: the mean of several. A run at few pixels is a cheap beginning."""
     runs: int = 2
     """Runs of rows in a batch, each of one region."""
     length: int = 32
     """Rows of a run."""
-    rate: float = 1e-3
-    """Largest learning rate of AdamW."""
+    rate: float = 5e-3
+    """Largest learning rate of matrices, by Muon (K. Jordan et al., 2024)."""
+    other_rate: float = 2e-3
+    """Of all else, by AdamW."""
     scale_rate: float = 1e-2
     """Learning rate of temperature and bias, which have a long way to go."""
     warm_up: int = 100
     """Steps in which the rate rises."""
-    cool: float = 1.0
+    cool: float = 0.6
     """Share of the steps, the last ones, in which the rate falls along half a cosine."""
     decay: float = 0.05
     """Weight decay of matrices."""
+    locals: int = 24
+    """Tokens of a view whose places are asked for in a step."""
     averaged: float = 0.998
     """How slowly the mean of the weights follows, which is what is kept."""
     seed: int = 7
@@ -57,21 +59,24 @@ class Training:
     def __init__(self, plan: Plan, pairs: Pairs, held_out: Pairs, folder: Path):
         self.plan, self.pairs, self.held_out, self.folder = plan, pairs, held_out, folder
         torch.manual_seed(plan.seed)
-        self.towers = Towers(plan.view, plan.pixels).to(memory_format=torch.channels_last)
+        self.towers = Towers(plan.view).to(memory_format=torch.channels_last)
         self.scale = Scale()
         # Where a panorama's tokens lie on the ground is not known: they have depth.
         self.local = Local(self.towers.reference.shape.width) if plan.view == "nadir" else None
         self.local_losses: list[float] = []
         trained = [*self.towers.parameters(), *(self.local.project.parameters() if self.local else [])]
+        matrices = [p for p in trained if p.ndim == 2]
+        shaped = [p for p in trained if p.ndim > 2]
+        others = [p for p in trained if p.ndim < 2]
         scales = [*self.scale.parameters(), *([self.local.log_scale] if self.local else [])]
-        weights = [p for p in trained if p.ndim > 1]
-        others = [p for p in trained if p.ndim <= 1]
+        turned = {"params": matrices, "weight_decay": plan.decay, "rate": plan.rate}
+        self.muon = torch.optim.Muon([turned], lr=plan.rate, momentum=0.95, adjust_lr_fn="match_rms_adamw")
         groups = [
-            {"params": weights, "weight_decay": plan.decay, "rate": plan.rate},
-            {"params": others, "weight_decay": 0.0, "rate": plan.rate},
+            {"params": shaped, "weight_decay": plan.decay, "rate": plan.other_rate},
+            {"params": others, "weight_decay": 0.0, "rate": plan.other_rate},
             {"params": scales, "weight_decay": 0.0, "rate": plan.scale_rate},
         ]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self.adamw = torch.optim.AdamW(groups, betas=(0.9, 0.98))
         self.averaged = deepcopy(self.towers)
         self.step, self.spent_s = 0, 0.0
         self.per_pass = sum(len(records) // plan.length for records in pairs.records) // plan.runs
@@ -79,17 +84,14 @@ class Training:
             raise RecipeError(f"expected at least {plan.runs * plan.length} pairs, found {len(pairs)}")
 
     def begin_with(self, folder: Path) -> None:
-        """Takes the weights of another run; positions of another resolution are interpolated. Towers begin alike."""
-        state = torch.load(folder / CHECKPOINT, weights_only=True)
-        kept = state["averaged"]
+        """Takes what fits of the weights of another run's tower of tiles. Towers begin alike."""
+        kept = torch.load(folder / CHECKPOINT, weights_only=True)["averaged"]
         kept = {name.removeprefix("reference."): value for name, value in kept.items() if name.startswith("reference.")}
-        before, now = (shape(plan["view"], plan["pixels"]) for plan in (state["plan"], asdict(self.plan)))
-        kept["positions"] = interpolated(kept["positions"], before, now)
         for tower in self.towers.encoders():
-            tower.load_state_dict(kept)
-        self.scale.load_state_dict(state["scale"])
-        if self.local is not None and "local" in state:
-            self.local.load_state_dict(state["local"])
+            own = tower.state_dict()
+            tower.load_state_dict(
+                own | {name: kept[name] for name in own if name in kept and kept[name].shape == own[name].shape}
+            )
         self.averaged = deepcopy(self.towers)
 
     def resume(self) -> None:
@@ -123,25 +125,37 @@ class Training:
         at = step % self.per_pass * plan.runs
         taken = batch(self.pairs, plan.view, order[at : at + plan.runs], plan.length, random)
         maps, views = (jittered(normalized(pictures), generator) for pictures in (taken.maps, taken.views))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * self._share()
+        for optimizer in (self.muon, self.adamw):
+            for group in optimizer.param_groups:
+                group["lr"] = group["rate"] * self._share()
         with torch.autocast("cpu", torch.bfloat16):
             tokens = self.towers.tokens(views, maps)
             of_views, of_maps = self.towers.vectors(*tokens)
         loss = whole = self.scale.loss(of_views.float(), of_maps.float(), taken.known)
         if self.local is not None:
-            side = plan.pixels // STRIDE
-            right = torch.from_numpy(shares(taken.records, taken.of_maps, taken.of_views, side))
-            local = self.local(*tokens, right, taken.known)
+            local = self._local(tokens, taken, generator)
             self.local_losses.append(local.item())
             whole = loss + local
-        self.optimizer.zero_grad()
+        self.muon.zero_grad()
+        self.adamw.zero_grad()
         whole.backward()
         torch.nn.utils.clip_grad_norm_(self.towers.parameters(), 1.0)
-        self.optimizer.step()
+        self.muon.step()
+        self.adamw.step()
         self.step += 1
         self._average()
         return loss.item()
+
+    def _local(
+        self, tokens: tuple[torch.Tensor, torch.Tensor], taken: Batch, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The loss of some tokens of each view."""
+        of_views, of_maps = tokens
+        batch, count, width = of_views.shape
+        right = torch.from_numpy(shares(taken.records, taken.of_maps, taken.of_views, SIDE // STRIDE))
+        some = torch.rand(batch, count, generator=generator).argsort(dim=1)[:, : self.plan.locals, None]
+        of_views = torch.gather(of_views, 1, some.expand(-1, -1, width))
+        return self.local(of_views, of_maps, torch.gather(right, 1, some.expand(-1, -1, count)), taken.known)
 
     def _share(self) -> float:
         """Of the largest rate: up in a line, along, then down along half a cosine to a hundredth."""
@@ -159,7 +173,7 @@ class Training:
                 kept.copy_(new)
 
     def _parts(self) -> tuple[str, ...]:
-        return ("towers", "averaged", "scale", "optimizer", *(("local",) if self.local is not None else ()))
+        return ("towers", "averaged", "scale", "muon", "adamw", *(("local",) if self.local is not None else ()))
 
     def _keep(self) -> None:
         state = {name: getattr(self, name).state_dict() for name in self._parts()}
@@ -184,15 +198,6 @@ class Training:
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
-
-
-def interpolated(positions: torch.Tensor, before: Shape, now: Shape) -> torch.Tensor:
-    """Learned positions `[1, tokens, width]` for another grid of tokens."""
-    rows, columns = before.rows // STRIDE, before.columns // STRIDE
-    grid = positions.transpose(1, 2).reshape(1, before.width, rows, columns)
-    size = (now.rows // STRIDE, now.columns // STRIDE)
-    grid = functional.interpolate(grid, size=size, mode="bicubic", align_corners=False)
-    return grid.flatten(2).transpose(1, 2)
 
 
 def normalized(pictures: torch.Tensor) -> torch.Tensor:
