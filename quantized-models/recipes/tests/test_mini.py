@@ -116,7 +116,7 @@ def test_a_tile_is_bent_so_that_north_is_in_the_middle_and_near_is_below():
     tile = torch.zeros(1, 3, SIDE, SIDE)
     tile[:, 0, : SIDE // 4, SIDE // 2 - 8 : SIDE // 2 + 8] = 1
     tile[:, 1, SIDE // 2 - 8 : SIDE // 2 + 8, -SIDE // 4 :] = 1
-    bent, polar, seen = Bend()(tile)[0], Polar(), shape("street", SIDE)
+    bent, polar, seen = Bend()(tile)[0], Polar(), shape("street")
     assert bent.shape == (3, polar.rows, polar.columns) == (3, seen.rows, seen.columns)
     north, east = (int(bent[channel, : polar.rows // 4].sum(0).argmax()) for channel in (0, 1))
     assert abs(north - SIDE) <= 12 and abs(east - SIDE * 3 // 2) <= 12
