@@ -81,14 +81,14 @@ impl fmt::Display for BadFrame {
     }
 }
 
-/// The kinds of bad frames that get no fix; all of them unless said otherwise.
+/// The kinds of bad frames that get no fix; all but blurred ones unless said otherwise: fields under snow are as smooth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RefusedFrames(pub Vec<BadFrame>);
 
 impl Default for RefusedFrames {
     fn default() -> Self {
-        Self(BadFrame::ALL.to_vec())
+        Self(BadFrame::ALL.into_iter().filter(|kind| *kind != BadFrame::Blurred).collect())
     }
 }
 

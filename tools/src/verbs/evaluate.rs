@@ -140,7 +140,7 @@ pub struct EvaluateArgs {
     centre: bool,
     /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, frozen, all or none. Frozen ones are
     /// told within a flight (column flight), by the times of its frames
-    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
+    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "dark,covered,over_exposed,frozen")]
     refuse: Vec<RefuseArg>,
     /// Exit with status 3 when this does not hold of the JSON; may be given several times
     #[arg(long, value_name = "'recall.1.25>=0.85'")]

@@ -55,7 +55,7 @@ pub struct LocateArgs {
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     json: JsonTarget,
     /// Kinds of bad frames that get no fix: dark, covered, over_exposed, blurred, all or none
-    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "all")]
+    #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "dark,covered,over_exposed")]
     refuse: Vec<RefuseArg>,
     /// Pictures to locate
     #[arg(required = true, value_name = "IMAGE")]
