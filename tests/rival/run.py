@@ -164,9 +164,10 @@ class Contestant:
         self.process = subprocess.Popen(self.command, stderr=log.open("a"), stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
-        """kill -9."""
-        self.process.kill()
-        self.process.wait()
+        """kill -9, if it runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def memory_mib(self) -> tuple[float, float]:
         """Resident, and what of it belongs to no file."""
@@ -219,11 +220,8 @@ def contest(
     answered = [name for name in contestant.answered() if name in sent_at]
     lost = [name for name in answered if name not in watcher.fixes]
     late = [name for name in answered if name in watcher.fixes and watcher.fixes[name][0] - sent_at[name] > LATE_S]
-    contestant.kill()
     watcher.client.loop_stop()
     watcher.client.disconnect()
-    broker.kill()
-    broker.start()
     return {
         "within 10 m": sum(error <= 10 for error in errors) / len(errors),
         "within 25 m": sum(error <= 25 for error in errors) / len(errors),
@@ -234,7 +232,7 @@ def contest(
         "of it anonymous, MiB": memory[1],
         "pictures during faults": len(sent_at),
         "answered": len(answered),
-        "answered and never delivered": len(lost),
+        "of them never delivered": len(lost),
         f"delivered more than {LATE_S:.0f} s late": len(late),
     }
 
@@ -324,9 +322,14 @@ def main() -> int:
         (folder / "spool").mkdir()
         found = {}
         for contestant in prepare(arguments, folder, link.port):
-            found[contestant.name] = contest(
-                contestant, broker, link, folder / "spool", frames, poses, folder / f"{contestant.name}.log"
-            )
+            try:
+                found[contestant.name] = contest(
+                    contestant, broker, link, folder / "spool", frames, poses, folder / f"{contestant.name}.log"
+                )
+            finally:
+                contestant.kill()
+                broker.kill()
+                broker.start()
         broker.kill()
     print("| | " + " | ".join(found) + " |\n|---|" + "---|" * len(found))
     for row in next(iter(found.values())):

@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn kinds_are_named_one_by_one_or_together() {
         let read = |text: &str| refused(&text.split(',').map(|word| word.parse().unwrap()).collect::<Vec<_>>());
-        assert_eq!(read("all"), RefusedFrames::default());
+        assert_eq!(read("all"), RefusedFrames(BadFrame::ALL.to_vec()));
         assert_eq!(read("none"), RefusedFrames::none());
         assert_eq!(read("blurred,dark").0, [BadFrame::Dark, BadFrame::Blurred]);
         assert!("fog".parse::<RefuseArg>().unwrap_err().contains("expected all, none or one of dark, covered"));
