@@ -209,6 +209,10 @@ def contest(
             watcher.publish(key, picture)
             while key not in watcher.fixes and time.time() - sent < 10:
                 time.sleep(0.001)
+            if not round_trips and key not in watcher.fixes:
+                # The first frame may have come before the contestant had subscribed.
+                watcher.publish(key, picture)
+                time.sleep(2)
             at, fix = watcher.fixes[key]
             round_trips.append((at - sent) * 1e3)
             for stage in STAGES:

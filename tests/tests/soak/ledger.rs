@@ -27,14 +27,15 @@ pub struct Ledger {
 pub const UNHEARD: u8 = 0x10;
 
 impl Ledger {
-    pub fn passed(&mut self, connection: usize, id: u16, topic: &str, payload: &[u8]) {
-        if !topic.ends_with("/fix") {
-            return;
-        }
-        let fix: Value = serde_json::from_slice(payload).unwrap();
+    /// On its way to the broker, whose answer may be faster than the tap.
+    pub fn leaves(&mut self, connection: usize, id: u16, fix: &Value) {
+        self.open.insert((connection, id), at(fix));
+    }
+
+    /// With the broker.
+    pub fn arrived(&mut self, fix: &Value) {
         let camera = fix["cam"].as_str().unwrap().to_owned();
-        self.sent.push((at(&fix), camera, fix["replay"] == true));
-        self.open.insert((connection, id), at(&fix));
+        self.sent.push((at(fix), camera, fix["replay"] == true));
     }
 
     pub fn acknowledged(&mut self, connection: usize, id: u16, reason: u8) {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::ledger::Ledger;
 
 /// What the link does.
@@ -112,7 +114,7 @@ fn serve(state: &Arc<State>, number: usize, daemon: &TcpStream) {
 
 /// Passes bytes on until one side ends; then ends the other.
 fn pump(state: &State, number: usize, mut from: &TcpStream, mut to: &TcpStream, upwards: bool) {
-    let mut packets = Packets::default();
+    let (mut packets, mut arrived) = (Packets::default(), Packets::default());
     let mut bytes = [0; 2048];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         let step = if state.link() == Link::Slow { 64 } else { count };
@@ -122,6 +124,13 @@ fn pump(state: &State, number: usize, mut from: &TcpStream, mut to: &TcpStream, 
             // Noted before it passes: the answer may be faster than this thread.
             packets.push(slice, |packet| note(state, number, packet, upwards));
             is_gone = to.write_all(slice).is_err();
+            if upwards && !is_gone {
+                arrived.push(slice, |packet| {
+                    if let Some((_, fix)) = fix(packet) {
+                        state.ledger.lock().unwrap().arrived(&fix);
+                    }
+                });
+            }
             if is_gone {
                 break;
             }
@@ -138,8 +147,8 @@ fn note(state: &State, number: usize, packet: &[u8], upwards: bool) {
     let mut ledger = state.ledger.lock().unwrap();
     match (packet[0] >> 4, upwards) {
         (3, true) => {
-            if let Some((id, topic, payload)) = publish(packet) {
-                ledger.passed(number, id, topic, payload);
+            if let Some((id, fix)) = fix(packet) {
+                ledger.leaves(number, id, &fix);
             }
         }
         (4, false) => {
@@ -149,6 +158,12 @@ fn note(state: &State, number: usize, packet: &[u8], upwards: bool) {
         }
         _ => {}
     }
+}
+
+/// Packet id and content of a fix with QoS 1.
+fn fix(packet: &[u8]) -> Option<(u16, Value)> {
+    let (id, topic, payload) = (packet[0] >> 4 == 3).then(|| publish(packet))??;
+    topic.ends_with("/fix").then(|| (id, serde_json::from_slice(payload).unwrap()))
 }
 
 /// Packet id, topic and payload of a PUBLISH with QoS 1.
