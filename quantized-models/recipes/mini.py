@@ -7,6 +7,8 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from geolocated_recipes import command
 
 
@@ -15,19 +17,106 @@ def train(arguments: argparse.Namespace) -> int:
     import torch
 
     from geolocated_recipes.mini.pairs import Pairs
-    from geolocated_recipes.mini.training import CHECKPOINT, Plan, Training
+    from geolocated_recipes.mini.run import CHECKPOINT
+    from geolocated_recipes.mini.training import Plan, Training
 
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    chosen = ("view", "steps", "rate", "cool", "length", "runs")
+    chosen = ("view", "steps", "rate", "cool", "length", "runs", "clusters")
     plan = Plan(**{name: getattr(arguments, name) for name in chosen})
     held_out = Pairs([arguments.held_out], arguments.view)
-    training = Training(plan, Pairs(arguments.pairs, arguments.view), held_out, arguments.out)
+    look_alikes = np.load(arguments.look_alikes) if arguments.look_alikes else None
+    training = Training(plan, Pairs(arguments.pairs, arguments.view), held_out, arguments.out, look_alikes)
     if arguments.begin_with and not (arguments.out / CHECKPOINT).exists():
         training.begin_with(arguments.begin_with)
     training.resume()
     training.run(arguments.stop_after_s)
     return 0
+
+
+def look_alikes(arguments: argparse.Namespace) -> int:
+    """Sets of places that an encoder for views from above takes for one another, as an array of row numbers."""
+    import torch
+
+    from geolocated_recipes.mini import lookalikes
+    from geolocated_recipes.mini.pairs import Pairs
+    from geolocated_recipes.mini.training import Plan, Training, vectors
+
+    torch.set_num_threads(arguments.threads)
+    pairs = Pairs(arguments.pairs, "nadir")
+    training = Training(Plan(view="nadir", steps=1, runs=1, length=1), pairs, pairs, arguments.encoder)
+    training.begin_with(arguments.encoder)
+    rows = np.arange(min(arguments.most, len(pairs)))
+    views, maps = vectors(training.averaged, pairs, rows)
+    found = lookalikes.sets(views, maps, np.concatenate(pairs.records)[rows], arguments.size, seed=7)
+    with arguments.out.open("wb") as file:
+        np.save(file, found)
+    print(f"{arguments.out}: {len(found)} sets of {arguments.size} of {len(rows)} places")
+    return 0
+
+
+def train_comparator(arguments: argparse.Namespace) -> int:
+    """Trains a comparator on sets of look-alikes, behind the tower of an encoder; goes on with what lies in --out."""
+    import torch
+
+    from geolocated_recipes.mini.comparator import fitted, tokenizer
+    from geolocated_recipes.mini.comparator_training import ComparatorPlan, ComparatorTraining
+    from geolocated_recipes.mini.comparisons import look
+    from geolocated_recipes.mini.fronts import SIDE
+    from geolocated_recipes.mini.network import Encoder, Shape
+    from geolocated_recipes.mini.pairs import Pairs
+    from geolocated_recipes.mini.training import tower_of
+
+    torch.set_num_threads(arguments.threads)
+    side, out = arguments.side, arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    pairs, held_out = Pairs(arguments.pairs, "nadir"), Pairs([arguments.held_out], "nadir")
+    tower = Encoder(Shape(rows=side, columns=side))
+    tower.load_state_dict(fitted(tower_of(arguments.encoder, pairs), side, SIDE))
+    tower.eval()
+    sets = (np.load(path) for path in (arguments.look_alikes, arguments.held_out_look_alikes))
+    seen = [
+        look(found, chosen, tower, side, out / name)
+        for found, chosen, name in zip((pairs, held_out), sets, ("seen", "seen-held-out"), strict=True)
+    ]
+    plan = ComparatorPlan(steps=arguments.steps, side=side, rate=arguments.rate)
+    training = ComparatorTraining(plan, *seen, out)
+    training.begin_with(tower)
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer(), ensure_ascii=False), encoding="utf-8")
+    training.resume()
+    training.run(arguments.stop_after_s)
+    return 0
+
+
+def export_comparator(arguments: argparse.Namespace) -> int:
+    """Writes the model folder of a comparator: 8-bit weights, held to torch, measured on pictures."""
+    from geolocated_recipes import pictures
+    from geolocated_recipes.folder import Identity
+    from geolocated_recipes.mini.comparator_checkpoint import ComparatorCheckpoint
+    from geolocated_recipes.mini.export import LICENCE, SOURCE
+    from geolocated_recipes.vlm.export import Export, Request
+
+    folders = [arguments.references, arguments.queries]
+    found = [pictures.find([folder], arguments.most_pictures // 2) for folder in folders]
+    request = Request(
+        checkpoint=ComparatorCheckpoint(arguments.source),
+        identity=Identity(arguments.name, LICENCE, SOURCE),
+        out=arguments.out,
+        variants=["int8-weights"],
+        form="plain",
+        golden_pictures=[found[1][0], *found[0][:2]],
+        measured=[path for both in zip(*found, strict=False) for path in both],
+        comparisons=arguments.comparisons,
+        blocks_independent=True,
+        is_named_whole=True,
+    )
+    report = Export(request).run()
+    if arguments.report:
+        arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report["variants"], indent=2))
+    for name, reason in report["refused"].items():
+        print(f"not written: {name}: {reason}", file=sys.stderr)
+    return 1 if report["refused"] else 0
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -67,8 +156,19 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--cool", type=float, default=0.6, metavar="SHARE", help="of the steps, in which the rate falls")
     verb.add_argument("--length", type=int, default=32, help="rows of one region in a batch (%(default)s)")
     verb.add_argument("--runs", type=int, default=2, help="regions in a batch (%(default)s)")
-    verb.add_argument("--begin-with", type=Path, metavar="DIR", help="a run whose weights to begin with")
+    verb.add_argument("--clusters", type=int, default=0, help="sets of look-alikes in a batch (%(default)s)")
+    verb.add_argument("--look-alikes", type=Path, metavar="NPY", help="those sets")
+    verb.add_argument("--begin-with", type=Path, metavar="DIR", help="run or model folder, to begin with its weights")
     verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
+    verb.add_argument("--threads", type=int, default=1)
+
+    verb = verbs.add_parser("look-alikes", help=look_alikes.__doc__)
+    verb.set_defaults(run=look_alikes)
+    verb.add_argument("--encoder", type=Path, required=True, metavar="DIR", help="run or model folder")
+    verb.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
+    verb.add_argument("--most", type=int, default=1 << 20, help="pairs that are looked at, the first ones")
+    verb.add_argument("--size", type=int, default=8, help="places of a set (%(default)s)")
+    verb.add_argument("--out", type=Path, required=True, metavar="NPY")
     verb.add_argument("--threads", type=int, default=1)
 
     verb = verbs.add_parser("export", help=export.__doc__)
@@ -79,6 +179,31 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--references", type=Path, required=True, metavar="DIR", help="pictures of a map, to measure on")
     verb.add_argument("--queries", type=Path, required=True, metavar="DIR", help="pictures of the other view")
     verb.add_argument("--most-pictures", type=int, default=200, help="of each, at most (%(default)s)")
+    verb.add_argument("--report", type=Path, metavar="JSON", help="write figures there, too")
+
+    verb = verbs.add_parser("train-comparator", help=train_comparator.__doc__)
+    verb.set_defaults(run=train_comparator)
+    verb.add_argument("--encoder", type=Path, required=True, metavar="DIR", help="run or model folder, for its tower")
+    verb.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
+    verb.add_argument("--look-alikes", type=Path, required=True, metavar="NPY", help="sets of rows of --pairs")
+    verb.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="pairs of other seeds, for the log")
+    verb.add_argument("--held-out-look-alikes", type=Path, required=True, metavar="NPY")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint, log, and what the tower saw")
+    verb.add_argument("--steps", type=int, required=True, help="in all; the learning rate ends at this step")
+    verb.add_argument("--side", type=int, default=160, help="pixels along a side of a picture (%(default)s)")
+    verb.add_argument("--rate", type=float, default=4e-3, help="largest learning rate of matrices (%(default)s)")
+    verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
+    verb.add_argument("--threads", type=int, default=1)
+
+    verb = verbs.add_parser("export-comparator", help=export_comparator.__doc__)
+    verb.set_defaults(run=export_comparator)
+    verb.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="the folder of a run")
+    verb.add_argument("--name", required=True, help="of the model and of its folder")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="gets the folder")
+    verb.add_argument("--references", type=Path, required=True, metavar="DIR", help="pictures of a map, to measure on")
+    verb.add_argument("--queries", type=Path, required=True, metavar="DIR", help="pictures of views")
+    verb.add_argument("--most-pictures", type=int, default=60, help="of both, at most (%(default)s)")
+    verb.add_argument("--comparisons", type=int, default=200, help="drawn from them at random (%(default)s)")
     verb.add_argument("--report", type=Path, metavar="JSON", help="write figures there, too")
     return top
 

@@ -1,5 +1,6 @@
 """Finds the recipes beside the tests, and makes the narrow models once."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 RECIPES = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(RECIPES))
+GEOLOCATE = Path(os.environ.get("GEOLOCATE", RECIPES.parents[1] / "target/release/geolocate"))
 
 
 def run(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess:
@@ -21,8 +23,17 @@ def run_comparator(*arguments: object, expected: int = 0) -> subprocess.Complete
     return _run("comparator.py", arguments, expected)
 
 
+def run_mini(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess:
+    """`mini.py` as a user runs it."""
+    return _run("mini.py", arguments, expected)
+
+
 def _run(program: str, arguments: tuple[object, ...], expected: int) -> subprocess.CompletedProcess:
-    command = [sys.executable, RECIPES / program, *map(str, arguments)]
+    return _done([sys.executable, RECIPES / program, *arguments], expected)
+
+
+def _done(command: list[object], expected: int = 0) -> subprocess.CompletedProcess:
+    command = [str(part) for part in command]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == expected, done.stdout + done.stderr
     return done
@@ -41,3 +52,17 @@ def narrow(tmp_path_factory) -> dict[str, Path]:
 def copy(narrow, tmp_path) -> Path:
     """A copy of the narrow SigLIP that a test may damage."""
     return Path(shutil.copytree(narrow["siglip"], tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """Pairs, held-out pairs and pictures of the world, all of them few."""
+    assert GEOLOCATE.is_file(), f"expected the tool at {GEOLOCATE} (make build, or GEOLOCATE), found none"
+    root = tmp_path_factory.mktemp("world")
+    for name, seeds in (("pairs", "0..3"), ("held-out", "900..901")):
+        options = ("--street", "--px", 128, "--count", 16, "--group", 8)
+        _done([GEOLOCATE, "world", "pairs", "--seeds", seeds, *options, "--out", root / name])
+    _done([GEOLOCATE, "world", "tiles", "--seed", 7, "--area-km2", 0.05, "--out", root / "map"])
+    _done([GEOLOCATE, "world", "street", "--seed", 7, "--views", 8, "--out", root / "street"])
+    _done([GEOLOCATE, "world", "fly", "--seed", 7, "--flights", 2, "--frames", 4, "--out", root / "flights"])
+    return root

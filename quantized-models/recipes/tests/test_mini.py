@@ -1,14 +1,12 @@
 """The recipe of the built-in encoders, shortly: a few steps on a small part of the world, then the export."""
 
-import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
-from conftest import RECIPES
+from conftest import RECIPES, run_mini
 
 torch = pytest.importorskip("torch", reason="training needs requirements-reference.txt")
 
@@ -16,42 +14,17 @@ from geolocated_recipes import measure, pictures  # noqa: E402
 from geolocated_recipes.errors import RecipeError  # noqa: E402
 from geolocated_recipes.mini.export import Export, Request  # noqa: E402
 from geolocated_recipes.mini.fronts import SIDE, Polar  # noqa: E402
+from geolocated_recipes.mini.muon import turned_upright  # noqa: E402
 from geolocated_recipes.mini.pairs import Pairs, batch  # noqa: E402
 from geolocated_recipes.mini.towers import Bend, shape  # noqa: E402
-from geolocated_recipes.mini.training import Plan, Training  # noqa: E402
+from geolocated_recipes.mini.training import Plan, Training, normalized  # noqa: E402
 from geolocated_recipes.preprocess import Preprocess, open_picture  # noqa: E402
-
-GEOLOCATE = Path(os.environ.get("GEOLOCATE", RECIPES.parents[1] / "target/release/geolocate"))
-
-
-def run(*command: object, expected: int = 0) -> subprocess.CompletedProcess:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    assert done.returncode == expected, done.stdout + done.stderr
-    return done
-
-
-def mini(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess:
-    return run(sys.executable, RECIPES / "mini.py", *arguments, expected=expected)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    """Pairs, held-out pairs and pictures of the world, all of them few."""
-    assert GEOLOCATE.is_file(), f"expected the tool at {GEOLOCATE} (make build, or GEOLOCATE), found none"
-    root = tmp_path_factory.mktemp("world")
-    for name, seeds in (("pairs", "0..3"), ("held-out", "900..901")):
-        options = ("--street", "--px", SIDE, "--count", 16, "--group", 8)
-        run(GEOLOCATE, "world", "pairs", "--seeds", seeds, *options, "--out", root / name)
-    run(GEOLOCATE, "world", "tiles", "--seed", 7, "--area-km2", 0.05, "--out", root / "map")
-    run(GEOLOCATE, "world", "street", "--seed", 7, "--views", 8, "--out", root / "street")
-    run(GEOLOCATE, "world", "fly", "--seed", 7, "--flights", 2, "--frames", 4, "--out", root / "flights")
-    return root
 
 
 @pytest.mark.parametrize("view", ["nadir", "street"])
 def test_a_run_trains_goes_on_after_a_stop_and_becomes_a_model_folder(world, tmp_path, view, monkeypatch):
     pairs, held_out = Pairs([world / "pairs"], view), Pairs([world / "held-out"], view)
-    monkeypatch.setattr("geolocated_recipes.mini.training.KEEP_EVERY", 2)
+    monkeypatch.setattr("geolocated_recipes.mini.run.KEEP_EVERY", 2)
     plan = Plan(view=view, steps=4, runs=1, length=8)
 
     def losses(folder: Path, steps: list[int]) -> list[float]:
@@ -61,8 +34,8 @@ def test_a_run_trains_goes_on_after_a_stop_and_becomes_a_model_folder(world, tmp
             training = Training(plan, pairs, held_out, folder)
             training.resume()
             while training.step < until:
-                found.append(training._step())
-            training._keep()
+                found.append(training.advance())
+            training.keep()
         return found
 
     whole, stopped = losses(tmp_path / "whole", [4]), losses(tmp_path / "stopped", [2, 4])
@@ -88,24 +61,62 @@ def test_a_run_trains_goes_on_after_a_stop_and_becomes_a_model_folder(world, tmp
         Export(request).write()
 
 
+def test_a_run_begins_with_what_a_model_folder_computes(world, tmp_path):
+    pairs = Pairs([world / "pairs"], "nadir")
+    training = Training(Plan(view="nadir", steps=9, runs=1, length=8), pairs, pairs, tmp_path)
+    folder = RECIPES.parent / "mini/siglip-mini"
+    training.begin_with(folder)
+    tower = training.averaged.reference.eval()
+    pixels = normalized(torch.from_numpy(pairs.take(np.arange(8))[1]).permute(0, 3, 1, 2))
+    # Unoptimized: products with widened weights are otherwise computed with 8-bit activations.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    running = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    expected = np.array([measure.embed(running, one[None].numpy()) for one in pixels])
+    with torch.inference_mode():
+        found = tower(pixels).numpy()
+    assert np.abs(found - expected).max() < 1e-3
+    street = Training(Plan(view="street", steps=9, runs=1, length=8), pairs, pairs, tmp_path)
+    street.begin_with(folder)
+    kept = street.towers.query.blocks[0].mlp[0].weight
+    assert torch.equal(kept, training.towers.reference.blocks[0].mlp[0].weight)
+    with pytest.raises(RecipeError, match=r"model\.onnx: expected the graph"):
+        training.begin_with(tmp_path)
+
+
 def test_too_few_pairs_and_missing_arrays_are_refused_by_name(world, tmp_path):
     common = ("--held-out", world / "held-out", "--out", tmp_path / "out", "--view", "nadir", "--steps", 9)
-    done = mini("train", "--pairs", world / "pairs", *common, expected=1)
+    done = run_mini("train", "--pairs", world / "pairs", *common, expected=1)
     assert "expected at least 64 pairs, found 16" in done.stderr
-    done = mini("train", "--pairs", tmp_path / "nothing", *common, expected=1)
+    done = run_mini("train", "--pairs", tmp_path / "nothing", *common, expected=1)
     assert str(tmp_path / "nothing" / "map.npy") in done.stderr
 
 
 def test_a_run_of_another_plan_is_not_gone_on_with(world, tmp_path):
     found = Pairs([world / "pairs"], "nadir")
-    Training(Plan(view="nadir", steps=9, runs=1, length=8), found, found, tmp_path)._keep()
+    Training(Plan(view="nadir", steps=9, runs=1, length=8), found, found, tmp_path).keep()
     with pytest.raises(RecipeError, match="'steps': 9"):
         Training(Plan(view="nadir", steps=8, runs=1, length=8), found, found, tmp_path).resume()
 
 
+def test_look_alikes_show_none_of_each_others_ground(world, tmp_path):
+    out = tmp_path / "alike.npy"
+    encoder = RECIPES.parent / "mini/siglip-mini"
+    run_mini("look-alikes", "--encoder", encoder, "--pairs", world / "pairs", "--size", 4, "--out", out)
+    pairs, sets = Pairs([world / "pairs"], "nadir"), np.load(out)
+    assert len(sets) > 0 and len(np.unique(sets)) == sets.size
+    for rows in sets:
+        # The first of a set is what the others are taken for.
+        assert (pairs.known(pairs.take(rows)[2])[0, 1:] == -1).all()
+    training = Training(Plan(view="nadir", steps=2, runs=1, length=8, clusters=1), pairs, pairs, tmp_path, sets)
+    assert np.isfinite(training.advance())
+    with pytest.raises(RecipeError, match="at least 99 sets of look-alikes, found"):
+        Training(Plan(view="nadir", steps=2, runs=1, length=8, clusters=99), pairs, pairs, tmp_path, sets)
+
+
 def test_what_is_known_of_a_batch(world):
     pairs = Pairs([world / "pairs"], "nadir")
-    taken = batch(pairs, "nadir", np.array([0, 8]), 8, np.random.default_rng(1))
+    taken = batch(pairs, "nadir", np.arange(16), np.random.default_rng(1))
     assert taken.maps.shape == taken.views.shape == (16, 3, SIDE, SIDE)
     assert (taken.known.diagonal() == 1).all()
     # Rows of the second run lie in another world.
@@ -121,3 +132,13 @@ def test_a_tile_is_bent_so_that_north_is_in_the_middle_and_near_is_below():
     north, east = (int(bent[channel, : polar.rows // 4].sum(0).argmax()) for channel in (0, 1))
     assert abs(north - SIDE) <= 12 and abs(east - SIDE * 3 // 2) <= 12
     assert bent[:, polar.rows // 2 + 1 :].sum() == 0
+
+
+def test_steps_of_matrices_are_turned_upright():
+    matrix = torch.randn(24, 40, generator=torch.Generator().manual_seed(1)) * torch.logspace(0, -2, 24)[:, None]
+    for tall in (matrix, matrix.T):
+        found = turned_upright(tall)
+        sizes = torch.linalg.svdvals(found)
+        assert found.shape == tall.shape and sizes.min() > 0.5 and sizes.max() < 1.3
+        u, _, v = torch.linalg.svd(tall, full_matrices=False)
+        assert torch.nn.functional.cosine_similarity(found.flatten(), (u @ v).flatten(), dim=0) > 0.97

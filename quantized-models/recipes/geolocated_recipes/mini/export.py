@@ -18,9 +18,9 @@ from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.measure import Agreement
 from geolocated_recipes.mini.fronts import SIDE
 from geolocated_recipes.mini.network import Shape
+from geolocated_recipes.mini.run import CHECKPOINT
 from geolocated_recipes.mini.tower_graph import MiniGraph
 from geolocated_recipes.mini.towers import Towers, cut
-from geolocated_recipes.mini.training import CHECKPOINT
 from geolocated_recipes.preprocess import Preprocess
 from geolocated_recipes.quantize import VARIANTS, widened
 

@@ -32,18 +32,20 @@ class Pairs:
         """Pairs in all folders."""
         return int(self.starts[-1])
 
-    def rows(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Maps and views, uint8 `[count, rows, columns, 3]`, and records, of rows that lie in one folder."""
-        folder = int(np.searchsorted(self.starts, first, side="right")) - 1
-        at = first - int(self.starts[folder])
-        taken = slice(at, at + count)
-        return self.maps[folder][taken], self.views[folder][taken], self.records[folder][taken]
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Copies of maps and views, uint8 `[count, rows, columns, 3]`, and records of the rows of these numbers."""
+        folders = np.searchsorted(self.starts, rows, side="right") - 1
+        taken = [self.maps, self.views, self.records]
+        found = []
+        for arrays in taken:
+            each = [arrays[folder][row - self.starts[folder]] for folder, row in zip(folders, rows, strict=True)]
+            found.append(np.stack(each))
+        return found[0], found[1], found[2]
 
-    def runs(self, length: int, random: np.random.Generator) -> np.ndarray:
-        """First rows of runs of `length` rows of one group, each once, in random order."""
+    def runs(self, length: int) -> np.ndarray:
+        """First rows of runs of `length` rows of one group."""
         bounds = zip(self.starts, self.starts[1:], strict=False)
-        firsts = np.concatenate([np.arange(start, end - length + 1, length) for start, end in bounds])
-        return random.permutation(firsts)
+        return np.concatenate([np.arange(start, end - length + 1, length) for start, end in bounds])
 
     def known(self, records: np.ndarray) -> np.ndarray:
         """Who shows whom, `[views, maps]`: 1 the same place, -1 another one, 0 overlapping, or no view at all."""
@@ -81,14 +83,13 @@ class Batch:
     of_views: Turn
 
 
-def batch(pairs: Pairs, view: str, firsts: np.ndarray, length: int, random: np.random.Generator) -> Batch:
-    """The rows of some runs, mirrored or not and turned by quarters.
+def batch(pairs: Pairs, view: str, rows: np.ndarray, random: np.random.Generator) -> Batch:
+    """The pairs of these numbers, mirrored or not and turned by quarters.
 
     Headings of drones are arbitrary, so that map and view are turned each its own way; a panorama's north stays in its
     middle, so that it turns with the map.
     """
-    parts = [pairs.rows(int(first), length) for first in firsts]
-    maps, views, records = (np.concatenate(of_all) for of_all in zip(*parts, strict=True))
+    maps, views, records = pairs.take(rows)
     count = len(maps)
     of_maps = Turn(random.random(count) < 0.5, random.integers(4, size=count))
     of_views = Turn(of_maps.mirrored, random.integers(4, size=count) if view == "nadir" else of_maps.quarters)

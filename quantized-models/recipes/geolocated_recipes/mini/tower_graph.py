@@ -18,13 +18,13 @@ LEAST_LENGTH = 1e-12
 class MiniGraph:
     """Builds one tower's graph. `front` is `plain`, `cut` (panoramas) or `bend` (tiles, for panoramas)."""
 
-    def __init__(self, weights: Weights, shape: Shape, front: str):
+    def __init__(self, weights: Weights, shape: Shape, front: str, graph: Graph | None = None):
         self.weights, self.shape, self.front = weights, shape, front
-        self.graph = Graph()
+        self.graph = graph or Graph()
         self.tokens, self.width, self.heads = shape.tokens, shape.width, shape.heads
 
-    def build(self) -> ModelProto:
-        """Pixels to the vector of unit length."""
+    def write_tokens(self) -> str:
+        """Pixels to tokens that have seen each other, `[1, tokens, width]`; returns their name."""
         graph = self.graph
         pictures = {"plain": self._plain, "cut": self._cut, "bend": self._bend}[self.front]()
         tokens = self._stem(pictures)
@@ -32,7 +32,12 @@ class MiniGraph:
             tokens = graph.add("Add", [tokens, graph.constant("positions", self.weights["positions"])], "placed")
         for block in range(self.shape.depth):
             tokens = self._block(tokens, f"blocks.{block}")
-        pooled = self._pool(self._norm(tokens, "norm"))
+        return self._norm(tokens, "norm")
+
+    def build(self) -> ModelProto:
+        """Pixels to the vector of unit length."""
+        graph = self.graph
+        pooled = self._pool(self.write_tokens())
         vector = graph.linear(pooled, *centred(self.weights), "project")
         length = graph.add("ReduceL2", [vector], "length", axes=[-1], keepdims=1)
         least = graph.scalar("length.least", LEAST_LENGTH)

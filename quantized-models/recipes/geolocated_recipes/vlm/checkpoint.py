@@ -3,12 +3,14 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from geolocated_recipes.checkpoint import RANDOM_MARK, read_json, sha256
 from geolocated_recipes.errors import RecipeError
-from geolocated_recipes.vlm import shape
+from geolocated_recipes.preprocess import Preprocess
+from geolocated_recipes.vlm import preprocess, shape
 
 # Our name of a part: what the name of a tensor may begin with, in published files and in those that transformers saves.
 PREFIXES = {
@@ -82,6 +84,20 @@ class VlmCheckpoint:
         if name.startswith("text.") and not text.is_tied:
             raise RecipeError(f"{self.folder}: expected a tensor {self._full('head.weight')[0]}, found none")
         return self.tensor(name, (text.vocabulary, text.hidden_size))
+
+    def preprocess(self) -> Preprocess:
+        """The table `[preprocess]`."""
+        return preprocess.read(self.folder, self.shape)
+
+    def tokenizer(self) -> str:
+        """The content of `tokenizer.json`."""
+        return (self.folder / "tokenizer.json").read_text(encoding="utf-8")
+
+    def reference(self) -> Any:
+        """What exports are held to: transformers."""
+        from geolocated_recipes.vlm.reference import Reference
+
+        return Reference(self)
 
     def _full(self, name: str) -> list[str]:
         for part, prefixes in self._prefixes.items():

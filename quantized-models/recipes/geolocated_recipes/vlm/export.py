@@ -1,7 +1,6 @@
 """The whole recipe: from a vision-language model in Hugging Face's layout to checked comparator folders."""
 
 import itertools
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +15,10 @@ from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.export import RANDOM_NOTE
 from geolocated_recipes.folder import Identity
 from geolocated_recipes.preprocess import open_picture
-from geolocated_recipes.vlm import agreement, preprocess, prompts, variants
+from geolocated_recipes.vlm import agreement, prompts, variants
 from geolocated_recipes.vlm import folder as layouts
 from geolocated_recipes.vlm.checkpoint import VlmCheckpoint
 from geolocated_recipes.vlm.folder import TOKENIZER, Layout
-from geolocated_recipes.vlm.reference import Reference
 from geolocated_recipes.vlm.runner import Runner, joined
 from geolocated_recipes.vlm.variants import VARIANTS, Variant
 
@@ -52,6 +50,8 @@ class Request:
     all_rows: bool = False
     blocks_independent: bool = False
     with_reference: bool = True
+    is_named_whole: bool = False
+    """The one variant is called what `identity` says, and nothing more."""
 
 
 class Export:
@@ -60,13 +60,12 @@ class Export:
     def __init__(self, request: Request):
         self.request, self.checkpoint = request, request.checkpoint
         shape = self.checkpoint.shape
-        source = self.checkpoint.folder
         self.turns = prompts.TURNS[shape.architecture]
-        self.tokenizer = Tokenizer.from_file(str(source / TOKENIZER))
+        self.tokenizer = Tokenizer.from_str(self.checkpoint.tokenizer())
         self.layout = Layout(
             identity=request.identity,
             shape=shape,
-            preprocess=preprocess.read(source, shape),
+            preprocess=self.checkpoint.preprocess(),
             turns=self.turns,
             form=request.form,
             is_random=self.checkpoint.is_random,
@@ -127,6 +126,8 @@ class Export:
         return self.request.out / self._name(variant)
 
     def _name(self, variant: str) -> str:
+        if self.request.is_named_whole:
+            return self.request.identity.name
         independent = "-independent" if self.request.blocks_independent else ""
         plain = "-plain" if self.request.form == "plain" else ""
         return f"{self.request.identity.name}{independent}-{variant}{plain}"
@@ -149,7 +150,7 @@ class Export:
 
     def _finish(self, folder: Path, variant: Variant) -> str | None:
         """Tokenizer, figures, goldens, manifest; returns why the variant is refused."""
-        shutil.copyfile(self.checkpoint.folder / TOKENIZER, folder / TOKENIZER)
+        (folder / TOKENIZER).write_text(self.checkpoint.tokenizer(), encoding="utf-8")
         identity = Identity(self._name(variant.name), self.layout.identity.licence, self.layout.identity.source)
         layout = Layout(**{**vars(self.layout), "identity": identity})
         # The runner reads the manifest, so it is written once without figures and goldens.
@@ -183,7 +184,7 @@ class Export:
         pre = self.layout.preprocess
         pixels = [pre.apply(open_picture(path)) for path in self.request.golden_pictures[:3]]
         tokens = [running.see(picture) for picture in pixels]
-        truth, most = Reference(self.checkpoint), 0.0
+        truth, most = self.checkpoint.reference(), 0.0
         if truth.missing:
             raise RecipeError(f"{self.checkpoint.folder}: transformers expects {truth.missing[0]}, found none")
         orders = [(0, 1, 2), (2, 1, 0)]
@@ -193,7 +194,7 @@ class Export:
             found, _ = running.run(whole)
             rows = slice(None) if self.layout.rows is None else self.layout.rows
             most = max(most, float(np.abs(found - expected[rows]).max()))
-        self.report["reference"] = {"by": reference.version(), "most_difference": most, "prompts": len(orders)}
+        self.report["reference"] = {"by": truth.version(), "most_difference": most, "prompts": len(orders)}
         # Also false for a difference that is not a number.
         if not most <= MOST_DIFFERENCE:
             raise RecipeError(f"fp32 graphs: expected at most {MOST_DIFFERENCE} from transformers, found {most:g}")

@@ -53,6 +53,8 @@ TURNS = {
         "<|vision_start|>",
         "<|vision_end|>",
     ),
+    # The built-in comparator.
+    "mini": Turns("", "\nAnswer:", "<image>", space=" "),
     "gemma3": Turns(
         "<bos><start_of_turn>user\n",
         "<end_of_turn>\n<start_of_turn>model\n",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from geolocated_recipes import reference
 from geolocated_recipes.vlm.checkpoint import VlmCheckpoint
 from geolocated_recipes.vlm.shape import Shape
 
@@ -25,7 +26,11 @@ class Reference:
         )
         self.model.eval()
         # Tied rows, and heads of towers that nobody asks, may be missing.
-        self.missing = sorted(name for name in info["missing_keys"] if "lm_head" not in name)
+        self.missing: list[str] = sorted(name for name in info["missing_keys"] if "lm_head" not in name)
+
+    def version(self) -> str:
+        """For reports."""
+        return reference.version()
 
     def logits(self, tokens: np.ndarray, is_picture: np.ndarray, pixels: list[np.ndarray]) -> np.ndarray:
         """Logits of the last of `tokens`, `[vocabulary]`; `pixels` are `[1, 3, side, side]` each."""

@@ -74,8 +74,10 @@ def dynamic_int8(reduce_range: bool, spared: str | None = None) -> Quantize:
 
 
 def widened_int8(path: Path) -> ModelProto:
-    """8-bit weights, widened before they are used."""
-    return widened(onnx_file.load(path), tuple(_kept(path)))
+    """8-bit weights, widened before they are used. A stem of several convolutions holds most of a tower's weights."""
+    model = onnx_file.load(path)
+    convolutions = sum(node.op_type == "Conv" for node in model.graph.node)
+    return widened(model, tuple(_kept(path)), ("MatMul", "Conv") if convolutions > 1 else ("MatMul",))
 
 
 def _kept(path: Path, spared: str | None = None) -> list[str]:

@@ -192,8 +192,23 @@ class Qwen2VisionGraph(VisionGraph):
         return self._linear(mixed, f"{base}.proj")
 
 
+def build_mini(checkpoint: VlmCheckpoint, graph: Graph) -> Ends:
+    """The tower of the built-in comparator, whose tokens go through one linear layer. Returns inputs and outputs."""
+    sizes = checkpoint.shape
+    side, wide = sizes.vision.image_size, (sizes.text.hidden_size, sizes.vision.hidden_size)
+    weight = graph.constant("connector.weight", checkpoint.tensor("connector.proj.weight", wide).T)
+    graph.add("MatMul", [checkpoint.vision_tokens(graph), weight], FEATURES)
+    shape = [1, sizes.image_tokens, sizes.text.hidden_size]
+    return (
+        [helper.make_tensor_value_info(PIXELS, TensorProto.FLOAT, [1, 3, side, side])],
+        [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, shape)],
+    )
+
+
 def build_vision(checkpoint: VlmCheckpoint, graph: Graph, form: str) -> Ends:
     """The tower of the checkpoint's architecture. Returns inputs and outputs."""
+    if checkpoint.shape.architecture == "mini":
+        return build_mini(checkpoint, graph)
     kind = Qwen2VisionGraph if checkpoint.shape.architecture == "qwen2_vl" else VisionGraph
     tower = kind(checkpoint, graph, form)
     tower.build()

@@ -1,0 +1,123 @@
+"""Training of the comparator: comparisons of a view's own tile with tiles that the encoder takes for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from geolocated_recipes.errors import RecipeError
+from geolocated_recipes.mini.comparator import Comparator
+from geolocated_recipes.mini.comparisons import Asked, Seen, asked
+from geolocated_recipes.mini.run import Run, order
+
+# Of the steps, what each asks: comparisons mostly, since pointwise questions are what they are compared with.
+QUESTIONS = ("pair", "pair", "pair", "yes_no", "pair", "pair", "pair", "score")
+LEVELS = 5
+
+
+@dataclass(frozen=True)
+class ComparatorPlan:
+    """What is trained, and how."""
+
+    steps: int
+    side: int
+    """Pixels along a side of what the tower sees."""
+    sets: int = 3
+    """Sets of look-alikes in a step; each of their places is a query."""
+    wrong: int = 3
+    """Wrong candidates of a query, each compared with the right one."""
+    rate: float = 4e-3
+    other_rate: float = 2e-3
+    scale_rate: float = 1e-2
+    warm_up: int = 100
+    cool: float = 0.7
+    decay: float = 0.05
+    averaged: float = 0.998
+    seed: int = 11
+
+
+class ComparatorTraining(Run):
+    """The decoder and the connector learn; the tower stays as the encoder's training left it."""
+
+    def __init__(self, plan: ComparatorPlan, seen: Seen, held_out: Seen, folder: Path):
+        self.seen, self.held_out = seen, held_out
+        torch.manual_seed(plan.seed)
+        self.comparator = Comparator(plan.side)
+        self.comparator.tower.requires_grad_(False).eval()
+        super().__init__(plan, folder, self.comparator, [], [])
+        for found in (seen, held_out):
+            if len(found) < plan.sets:
+                raise RecipeError(f"expected at least {plan.sets} sets of look-alikes, found {len(found)}")
+
+    def begin_with(self, tower: torch.nn.Module) -> None:
+        """Takes the weights of an encoder's tower."""
+        for comparator in (self.comparator, self.averaged):
+            comparator.tower.load_state_dict(tower.state_dict())
+
+    def parts(self) -> dict[str, Any]:
+        """Those of every run, and the comparator as it trains."""
+        return {"comparator": self.comparator, **super().parts()}
+
+    def loss(self) -> torch.Tensor:
+        """Of one kind of question."""
+        plan, step = self.plan, self.step
+        random = np.random.default_rng([plan.seed, step])
+        question = QUESTIONS[step % len(QUESTIONS)]
+        taken = asked(self.seen, order(plan.seed, len(self.seen), step, plan.sets), plan.wrong, random)
+        if question == "pair":
+            is_first = random.random(len(taken.queries)) < 0.5
+            margins = compared(self.comparator, taken, is_first)
+            signs = torch.from_numpy(np.where(is_first, 1.0, -1.0).repeat(plan.wrong)).float()
+            return functional.softplus(-margins * signs).mean()
+        # One right and one wrong candidate of each query.
+        some, queries = taken.candidates[:, :2], len(taken.queries)
+        owner = torch.arange(queries).repeat_interleave(2)
+        logits = self.comparator.single(question, taken.queries, some.flatten(0, 1), owner)
+        overlap = taken.overlap[:, :2].flatten()
+        # Answers are Yes and No, or 1 to 5.
+        right = (overlap == 0).long() if question == "yes_no" else (overlap * (LEVELS - 1)).round().long()
+        return functional.cross_entropy(logits, right)
+
+    def figures(self) -> dict:
+        """Of held-out comparisons: how many are right, how many keep their answer in the other order."""
+        return {"held_out": judged(self.averaged, self.held_out, self.plan)}
+
+
+def compared(comparator: Comparator, taken: Asked, is_first: np.ndarray) -> torch.Tensor:
+    """Margins of A over B of each query's right candidate and its wrong ones, `[Q * wrong]`, query by query. `is_first`
+    `[Q]`: whether the right one is A.
+    """
+    shown: tuple[list, list] = ([], [])
+    which = []
+    for query, count in enumerate([taken.candidates.shape[1]] * len(is_first)):
+        of_right, of_wrong = (0, 1) if is_first[query] else (1, 0)
+        shown[of_right].append((query, 0))
+        for at in range(1, count):
+            shown[of_wrong].append((query, at))
+            last = [len(part) - 1 for part in shown]
+            which.append((query, *last))
+    firsts, seconds = (taken.candidates[tuple(torch.tensor(part).T)] for part in shown)
+    return comparator.pair(taken.queries, firsts, seconds, torch.tensor(which))
+
+
+@torch.inference_mode()
+def judged(comparator: Comparator, seen: Seen, plan: ComparatorPlan, most: int = 48) -> dict[str, float]:
+    """Comparisons of held-out queries in both orders: share of right answers, of the same answer, and of right ones
+    when both margins are added."""
+    first, second = [], []
+    for at in range(0, min(len(seen), most), plan.sets):
+        taken = asked(seen, np.arange(at, min(at + plan.sets, len(seen))), plan.wrong, np.random.default_rng([1, at]))
+        queries = len(taken.queries)
+        first.append(compared(comparator, taken, np.ones(queries, dtype=bool)))
+        second.append(-compared(comparator, taken, np.zeros(queries, dtype=bool)))
+    a, b = torch.cat(first), torch.cat(second)
+    right = torch.cat([a > 0, b > 0]).float().mean()
+    return {
+        "comparisons": len(a),
+        "right": round(float(right), 4),
+        "right_of_both": round(float((a + b > 0).float().mean()), 4),
+        "same": round(float(((a > 0) == (b > 0)).float().mean()), 4),
+    }
