@@ -1,6 +1,7 @@
 """Comparators end to end on narrow models, without the reference."""
 
 import json
+import platform
 import shutil
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ from geolocated_recipes import catalog, onnx_file
 from geolocated_recipes.checkpoint import RANDOM_MARK, sha256
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.graph import Graph
+from geolocated_recipes.measure import cpu_class
 from geolocated_recipes.preprocess import open_picture
 from geolocated_recipes.vlm import preprocess
 from geolocated_recipes.vlm.checkpoint import VlmCheckpoint
@@ -78,6 +80,11 @@ def test_pieces_give_what_the_whole_prompt_gives_in_both_forms():
     assert margins == pytest.approx([margins[0]] * 4, abs=1e-5)
 
 
+def saturates() -> bool:
+    """Whether this CPU adds products of 8 bits up in 16: x86 without VNNI."""
+    return platform.machine() == "x86_64" and "vnni" not in cpu_class()
+
+
 def test_every_variant_says_how_far_it_is_from_fp32(source, tmp_path):
     report = tmp_path / "report.json"
     export(source, tmp_path / "out", "--variants", ",".join(VARIANTS), "--report", report)
@@ -94,7 +101,9 @@ def test_every_variant_says_how_far_it_is_from_fp32(source, tmp_path):
         else:
             assert manifest["quantization"]["comparisons"] == agreement["comparisons"] == 40
             assert manifest["quantization"]["signs_kept"] == pytest.approx(agreement["signs_kept"], abs=1e-5)
-            assert agreement["correlation"] > (0.5 if name == "int4" else 0.9)
+            # Where sums of 8-bit products saturate, the variants that use all 8 bits lose more.
+            is_coarse = name == "int4" or (name in ("int8", "int8-mixed") and saturates())
+            assert agreement["correlation"] > (0.5 if is_coarse else 0.9)
 
 
 def test_trained_models_are_refused_below_their_bound_and_without_pictures(source, tmp_path):
