@@ -142,6 +142,7 @@ install: ## install what `make` built, below DESTDIR and PREFIX
 	install -D -m 644 systemd/geolocated.sysusers.conf "$(DESTDIR)$(PREFIX)/lib/sysusers.d/geolocated.conf"
 	install -D -m 644 systemd/geolocated.tmpfiles.conf "$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/geolocated.conf"
 	install -D -m 644 systemd/geolocated.toml "$(DESTDIR)$(PREFIX)/share/doc/geolocated/geolocated.toml"
+	install -D -m 644 systemd/geolocated-gpu.conf "$(DESTDIR)$(PREFIX)/share/doc/geolocated/geolocated-gpu.conf"
 
 uninstall: ## remove what `make install` installed; settings and state stay
 	rm -f $(foreach file,bin/geolocated bin/geolocate $(UNIT_FILES),"$(DESTDIR)$(PREFIX)/$(file)")

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use index_shards::{OpenError, ReadError, ShardSet, VerifyError, verify};
+use index_shards::{OpenError, ReadError, ShardSet, VerifyError, verify_with};
 use quantized_models::{
-    Comparator, ComparatorManifest, Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress,
+    Comparator, ComparatorManifest, Encoder, LoadError, LoadOptions, Manifest, ManifestError, Progress, Step,
 };
 use thiserror::Error;
 
@@ -65,8 +65,8 @@ pub struct EncoderChoice<'a> {
 
 /// Opens the pipeline that the daemon runs, and that `locate` and `evaluate` measure: verifies the digest of every
 /// shard that has no fresh stamp, loads the encoder with its golden check, and compares their spaces. What was verified
-/// is in `stamps` then; saving them is left to the caller. `progress` is told how far the encoder has come: the first
-/// start on a device packs its weights.
+/// is in `stamps` then; saving them is left to the caller. `progress` is told how far that and the encoder have come: the
+/// first start on a device reads all of it, and packs the encoder's weights.
 ///
 /// # Errors
 /// What is missing, damaged, or does not belong together, by name.
@@ -78,7 +78,7 @@ pub fn assemble(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Pipeline, AssembleError> {
     let manifest = encoder.map(|encoder| Manifest::load(encoder.model)).transpose()?;
-    let shards = verified(shards, stamps)?;
+    let shards = verified(shards, stamps, progress)?;
     // Spaces are compared before the model is loaded: a mistake in the settings should not take seconds to show.
     let loaded = match (&manifest, encoder) {
         (Some(manifest), Some(encoder)) => {
@@ -140,13 +140,18 @@ pub fn assemble_reranker(
     Ok(Reranker::new(comparator, choice.manifest.longest_list(), cache))
 }
 
-/// Opens shards of which every byte was verified, now or at the time of their stamps.
+/// Opens shards of which every byte was verified, now or at the time of their stamps. `progress` is told how many bytes
+/// of each file that is read were.
 ///
 /// # Errors
 /// A shard that is missing or damaged, is another one when it is opened than when it was verified, or does not belong
 /// to the others.
-pub fn verified(paths: &[PathBuf], stamps: &mut Stamps) -> Result<ShardSet, AssembleError> {
-    let checks = paths.iter().map(|path| check_shard(path, stamps)).collect::<Result<Vec<_>, _>>()?;
+pub fn verified(
+    paths: &[PathBuf],
+    stamps: &mut Stamps,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ShardSet, AssembleError> {
+    let checks = paths.iter().map(|path| check_shard(path, stamps, progress)).collect::<Result<Vec<_>, _>>()?;
     let by_stamp = checks.iter().filter(|check| check.by_stamp).count();
     tracing::debug!(shards = checks.len(), by_stamp, "shards verified");
     let shards = ShardSet::open(paths)?;
@@ -159,7 +164,7 @@ pub fn verified(paths: &[PathBuf], stamps: &mut Stamps) -> Result<ShardSet, Asse
     Ok(shards)
 }
 
-fn check_shard(path: &Path, stamps: &mut Stamps) -> Result<Checked, AssembleError> {
+fn check_shard(path: &Path, stamps: &mut Stamps, progress: &mut dyn FnMut(Progress)) -> Result<Checked, AssembleError> {
     /// An error of verifying, or of looking at the file.
     enum Failed {
         Verify(VerifyError),
@@ -170,7 +175,13 @@ fn check_shard(path: &Path, stamps: &mut Stamps) -> Result<Checked, AssembleErro
             Self::Look(error)
         }
     }
-    let verified = || verify(path).map(|summary| summary.digest).map_err(Failed::Verify);
+    let total = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut done = 0;
+    let mut on_bytes = |bytes: u64| {
+        done += bytes;
+        progress(Progress { step: Step::Hashing, done, total });
+    };
+    let verified = || verify_with(path, &mut on_bytes).map(|summary| summary.digest).map_err(Failed::Verify);
     stamps.check(path, verified).map_err(|failed| match failed {
         Failed::Verify(error) => error.into(),
         Failed::Look(source) => AssembleError::Look { path: path.to_owned(), source },
@@ -237,7 +248,7 @@ mod tests {
     fn start(paths: &[PathBuf], state_dir: &Path) -> Result<u64, AssembleError> {
         let before = read_bytes();
         let mut stamps = Stamps::load(state_dir);
-        verified(paths, &mut stamps)?;
+        verified(paths, &mut stamps, &mut |_| {})?;
         stamps.save().unwrap();
         Ok(read_bytes() - before)
     }

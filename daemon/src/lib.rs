@@ -15,3 +15,10 @@ pub mod reranker;
 pub mod service;
 pub mod stamps;
 pub mod whole_file;
+
+#[cfg(test)]
+#[path = "../../tests/faulty_disk/mod.rs"]
+mod faulty_disk;
+#[cfg(test)]
+#[path = "../../tests/faulty_disk/as_disk.rs"]
+mod faulty_disk_as_disk;

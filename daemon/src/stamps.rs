@@ -136,8 +136,17 @@ impl Stamps {
 
     /// The digest that the file at `path` has, if that was verified and the file has not been touched since.
     pub fn digest(&self, path: &Path, identity: &FileIdentity) -> Option<&str> {
-        let (stamped, digest) = self.known.get(path)?;
-        (stamped == identity).then_some(digest)
+        let mut all = [&self.used, &self.known].into_iter().filter_map(|stamps| stamps.get(path));
+        all.find(|(stamped, _)| stamped == identity).map(|(_, digest)| digest.as_str())
+    }
+
+    /// Keeps the stamp of a file that is not asked for now and may be later, if it has a fresh one.
+    pub fn keep(&mut self, path: &Path) {
+        if let Ok(identity) = FileIdentity::of(path)
+            && let Some(digest) = self.digest(path, &identity).map(str::to_owned)
+        {
+            self.used.insert(path.to_owned(), (identity, digest));
+        }
     }
 
     /// The digest of the file at `path`: by its stamp, or by `verify`, which reads the file. What `verify` gives is
@@ -301,6 +310,23 @@ mod tests {
             assert!(!start(folder.path(), &file).0);
             assert!(start(folder.path(), &file).0);
         }
+    }
+
+    #[test]
+    fn what_was_verified_is_known_at_once_and_a_stamp_that_is_kept_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = settled(folder.path(), "abc");
+        start(folder.path(), &file);
+        let other = folder.path().join("other");
+        fs::write(&other, "x").unwrap();
+        sleep(Duration::from_millis(80));
+        let mut stamps = Stamps::load(folder.path());
+        stamps.keep(&file);
+        stamps.keep(Path::new("/no/such/file"));
+        let verify = |stamps: &mut Stamps| stamps.check(&other, || io::Result::Ok(DIGEST.to_owned())).unwrap();
+        assert!(!verify(&mut stamps).by_stamp && verify(&mut stamps).by_stamp);
+        stamps.save().unwrap();
+        assert_eq!(Stamps::load(folder.path()).known.len(), 2);
     }
 
     #[test]

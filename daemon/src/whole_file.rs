@@ -1,6 +1,6 @@
-//! Small files that are replaced as a whole.
+//! Small files that are replaced as a whole, and folders that are there for good.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -29,6 +29,18 @@ pub fn replace_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = NamedTempFile::new_in(folder_of(path))?;
     file.write_all(content)?;
     file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Makes a folder, and those above it, so that a loss of power does not take them away, nor what is made durable in them.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    // Its own name in any case: whoever made it may have been killed before this.
+    let made = if missing.is_empty() { vec![path] } else { missing };
+    made.into_iter().try_for_each(|folder| File::open(folder_of(folder))?.sync_all())
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -30,8 +30,8 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// What the operating system says.
     fn claim(&self, path: &Path) -> io::Result<Option<Box<dyn DiskFile>>>;
 
-    /// Gives a file another name in the same folder. A file that has that name already is replaced in one step:
-    /// somebody who opens the name gets the one or the other.
+    /// Gives a file or a folder another name in the same folder. A file that has that name already is replaced in one
+    /// step: somebody who opens the name gets the one or the other.
     ///
     /// # Errors
     /// What the operating system says; then nothing has changed.

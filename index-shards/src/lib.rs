@@ -129,7 +129,7 @@ pub use sections::sources::{MAX_SOURCE_BYTES, MAX_SOURCES};
 pub use sections::vectors::{MAX_DIMENSIONS, UNIT_TOLERANCE};
 pub use set::ShardSet;
 pub use shard::{LayoutInfo, SectionInfo, Shard};
-pub use verify::verify;
+pub use verify::{verify, verify_with};
 pub use window::{MEAN_EARTH_RADIUS_M, Window};
 pub use writer::{Resumed, Row, ShardSummary, ShardWriter, WriterOptions};
 

@@ -14,7 +14,7 @@ use crate::sections::{
 };
 use crate::writer::{NameKey, ShardSummary, name_key};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -35,10 +35,18 @@ const NAMES_AT_ONCE: u32 = 1 << 20;
 /// [`VerifyError`] names the file, the section, and where possible the row; [`VerifyError::is_damage`] tells a damaged
 /// shard from one that could not be read.
 pub fn verify(path: &Path) -> Result<ShardSummary, VerifyError> {
+    verify_with(path, &mut |_| {})
+}
+
+/// The same; `on_bytes` is told the number of bytes of each piece that is read. What little is read twice counts once.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(path: &Path, on_bytes: &mut dyn FnMut(u64)) -> Result<ShardSummary, VerifyError> {
     let OpenFile { file, header, digest, bytes } = OpenFile::open(path)?;
     let mut verifier = Verifier { header: &header, file: &file, lists: Vec::new(), found: None };
     let in_section = |kind: Kind| move |error| in_section(path, kind, error);
-    let mut input = BufReader::with_capacity(BUFFER_BYTES, &file);
+    let mut input = BufReader::with_capacity(BUFFER_BYTES, Told { file: &file, on_bytes });
     // Centroids first: they say which slots of the codes have rows.
     let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Centroids);
     for entry in [Kind::Centroids].into_iter().chain(others).map(|kind| header.section(kind)) {
@@ -52,6 +60,26 @@ pub fn verify(path: &Path) -> Result<ShardSummary, VerifyError> {
         return Err(OpenError::Length { path: path.into(), expected: bytes, found: found.len() }.into());
     }
     Ok(ShardSummary { path: path.into(), rows: header.rows as usize, bytes, digest: digest.to_string() })
+}
+
+/// A file that tells what is read of it.
+struct Told<'a> {
+    file: &'a File,
+    on_bytes: &'a mut dyn FnMut(u64),
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.file.read(buffer)?;
+        (self.on_bytes)(bytes as u64);
+        Ok(bytes)
+    }
+}
+
+impl Seek for Told<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 fn in_section(path: &Path, kind: Kind, error: SectionError) -> VerifyError {

@@ -60,3 +60,7 @@ pub use crate::runtime::{RuntimeInfo, RuntimeKind, WeightsAt};
 pub use crate::stamp::{Known, Stamps};
 pub use crate::thumbnail::{THUMBNAIL_SIDE, thumbnail};
 pub use image::RgbImage;
+
+#[cfg(test)]
+#[path = "../../tests/faulty_disk/mod.rs"]
+mod faulty_disk;

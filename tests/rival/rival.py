@@ -117,7 +117,7 @@ class Rival:
         fix["ms"] = {name: (b - a) * 1e3 for name, a, b in zip(stages, times, times[1:], strict=False)}
         fix["ms"]["total"] = (times[-1] - times[0]) * 1e3
         self.client.publish(f"{self.base}/cam/{camera}/fix", json.dumps(fix), qos=1)
-        self.answered.write(f"{name}\n")
+        self.answered.write(f"{name} {time.time()}\n")
 
     def fuse(self, scores: np.ndarray, found: np.ndarray) -> dict:
         """The mean of those near the best."""

@@ -7,6 +7,7 @@ Writes one table: accuracy, milliseconds per stage, memory, and what was answere
 import argparse
 import contextlib
 import csv
+import datetime
 import json
 import math
 import re
@@ -42,6 +43,8 @@ FAULTS = (
 FAULTS_S = 60
 FRAMES_PER_S = 5
 LATE_S = 5.0
+# What a contestant answered less than this before it was killed it need not have on its disk (outbox.group_commit_ms).
+COMMIT_S = 0.2
 
 
 class Link:
@@ -155,9 +158,10 @@ class Watcher:
 class Contestant:
     """Either of them, as a process."""
 
-    def __init__(self, name: str, command: list, answered):
+    def __init__(self, name: str, command: list, answered, acknowledged):
         self.name, self.command, self.answered = name, [str(part) for part in command], answered
-        self.process = None
+        self.acknowledged = acknowledged
+        self.process, self.kills = None, []
 
     def start(self, log: Path) -> None:
         """Starts it."""
@@ -166,6 +170,7 @@ class Contestant:
     def kill(self) -> None:
         """kill -9, if it runs."""
         if self.process is not None:
+            self.kills.append(time.time())
             self.process.kill()
             self.process.wait()
 
@@ -221,8 +226,10 @@ def contest(
                 errors.append(distance_m((fix["lat"], fix["lon"]), truth[name]) if fix["status"] == "fix" else math.inf)
     memory = contestant.memory_mib()
     sent_at = strike(contestant, broker, link, spool, frames, log)
-    answered = [name for name in contestant.answered() if name in sent_at]
-    lost = [name for name in answered if name not in watcher.fixes]
+    answered = {name: at for name, at in contestant.answered() if name in sent_at}
+    lost = {name: at for name, at in answered.items() if name not in watcher.fixes}
+    acknowledged = contestant.acknowledged()
+    before_kill = [name for name, at in lost.items() if any(0 <= kill - at < COMMIT_S for kill in contestant.kills)]
     late = [name for name in answered if name in watcher.fixes and watcher.fixes[name][0] - sent_at[name] > LATE_S]
     watcher.client.loop_stop()
     watcher.client.disconnect()
@@ -237,6 +244,8 @@ def contest(
         "pictures during faults": len(sent_at),
         "answered": len(answered),
         "of them never delivered": len(lost),
+        "of these acknowledged by the broker": "-" if acknowledged is None else len(acknowledged & set(lost)),
+        f"of these answered less than {COMMIT_S} s before a kill": len(before_kill),
         f"delivered more than {LATE_S:.0f} s late": len(late),
     }
 
@@ -291,16 +300,25 @@ def prepare(arguments: argparse.Namespace, folder: Path, port: int) -> list[Cont
     rival = [sys.executable, HERE / "rival.py", "--encoder", arguments.encoder, *data, "--answered", answered]
     rival += ["--folder", folder / "spool"]
 
-    def of_rival() -> list[str]:
-        return answered.read_text().split()
+    def of_rival() -> list[tuple[str, float]]:
+        lines = [line.split() for line in answered.read_text().splitlines()]
+        return [(name, float(at)) for name, at in lines]
 
-    def of_daemon() -> list[str]:
-        log = (folder / "daemon.log").read_text()
-        return re.findall(r'frame (?:answered|refused).*?\bid="?([^"\s]+)', re.sub(r"\x1b\[[0-9;]*m", "", log))
+    def of_daemon() -> list[tuple[str, float]]:
+        log = re.sub(r"\x1b\[[0-9;]*m", "", (folder / "daemon.log").read_text())
+        lines = re.findall(r'^(\S+Z) .*frame (?:answered|refused).*?\bid="?([^"\s]+)', log, re.MULTILINE)
+        return [(name, datetime.datetime.fromisoformat(at).timestamp()) for at, name in lines]
 
+    def acknowledged_to_daemon() -> set[str]:
+        export = [arguments.bin / "geolocate", "outbox", "export", "--state-dir", folder / "state", "--which", "delivered"]
+        lines = subprocess.run([str(part) for part in export], check=True, capture_output=True, text=True).stdout
+        return {json.loads(line)["id"] for line in lines.splitlines()}
+
+    daemon = [arguments.bin / "geolocated", "run", "--config", settings]
     return [
-        Contestant("daemon", [arguments.bin / "geolocated", "run", "--config", settings], of_daemon),
-        Contestant("rival", [*rival, "--port", port], of_rival),
+        Contestant("daemon", daemon, of_daemon, acknowledged_to_daemon),
+        # What a broker acknowledged to it, it does not keep.
+        Contestant("rival", [*rival, "--port", port], of_rival, lambda: None),
     ]
 
 

@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use geolocated::locate::{BadFrame, FrameFigures};
 use quantized_models::{DecodeLimits, decode};
@@ -13,7 +14,9 @@ use serde_json::Value;
 use support::broker::Broker;
 use support::client::Client;
 use support::daemon::{Daemon, settings};
+use support::schema::assert_valid;
 use support::shared::{Flight, shared};
+use support::{free_port, scrape};
 
 const BASE: &str = "geolocated/field/drone-7";
 
@@ -77,7 +80,7 @@ struct Scene {
     flight: Flight,
     client: Client,
     _broker: Broker,
-    _daemon: Daemon,
+    daemon: Daemon,
     _folder: tempfile::TempDir,
 }
 
@@ -91,7 +94,7 @@ impl Scene {
         let config = settings(folder.path(), &broker.url(), &shard, &flight.model, more);
         let daemon = Daemon::start(&config);
         client.next("the daemon to be online", |message| message.topic.ends_with("/status"));
-        Some(Self { flight, client, _broker: broker, _daemon: daemon, _folder: folder })
+        Some(Self { flight, client, _broker: broker, daemon, _folder: folder })
     }
 
     fn ask(&mut self, camera: &str, id: &str, frame: &[u8], captured_at: &str) -> Value {
@@ -104,7 +107,11 @@ impl Scene {
 
 #[test]
 fn a_covered_and_a_frozen_camera_get_no_fix_and_the_reason() {
-    let Some(mut scene) = Scene::start("a_covered_and_a_frozen_camera_get_no_fix_and_the_reason", "") else { return };
+    let port = free_port();
+    let metrics = format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n");
+    let Some(mut scene) = Scene::start("a_covered_and_a_frozen_camera_get_no_fix_and_the_reason", &metrics) else {
+        return;
+    };
     let cap = std::fs::read(scene.flight.imagery("bad_frames/images/dji_20251001213509_0003_d_lens_cap.jpg")).unwrap();
     let frames: Vec<Vec<u8>> =
         scene.flight.files("query").iter().take(2).map(|file| scene.flight.frame(file)).collect();
@@ -131,6 +138,22 @@ fn a_covered_and_a_frozen_camera_get_no_fix_and_the_reason() {
             }
         }
     }
+    let figures = scrape(port);
+    for (kind, count) in [("dark", 0), ("covered", 1), ("over_exposed", 0), ("blurred", 0), ("frozen", 2)] {
+        let line = format!("geolocated_frames_bad_total{{kind=\"{kind}\"}} {count}");
+        assert!(figures.lines().any(|found| found == line), "{line}\n{figures}");
+    }
+    assert!(scene.daemon.stop().0.success());
+    let stats = scene.client.next("the last figures", |message| message.topic.ends_with("/stats")).json();
+    let stats = std::iter::successors(Some(stats), |_| {
+        let next = scene.client.next_within(Duration::from_secs(1), |message| message.topic.ends_with("/stats"));
+        next.map(|message| message.json())
+    });
+    let stats = stats.last().unwrap();
+    assert_valid("stats", &stats);
+    let count = |key: &str| stats["counters"][key].as_u64().unwrap();
+    assert_eq!((count("frames_bad"), count("frames_covered"), count("frames_frozen")), (3, 1, 2), "{stats}");
+    assert_eq!((count("frames_answered"), count("frames_failed")), (8, 0), "{stats}");
 }
 
 #[test]

@@ -13,7 +13,10 @@ use serde_json::Value;
 use support::broker::Broker;
 use support::client::Client;
 use support::daemon::{Daemon, settings};
+use support::fleet::Fleet;
+use support::generation::bring;
 use support::shared::Flight;
+use support::{geolocate, wait_for};
 
 const BASE: &str = "geolocated/field/drone-7";
 
@@ -86,5 +89,72 @@ fn fixes_have_radii_by_a_calibration_of_the_index_and_none_by_another() {
     assert!(reason.contains("no radii") && reason.contains("calibration.toml"), "{reason}");
     for key in ["radius_68_m", "radius_95_m", "covariance_m2", "confidence"] {
         assert!(fix.get(key).is_none(), "{key}: {fix:#}");
+    }
+}
+
+/// The same, sure by another number.
+fn sure(calibration: &Calibration, intercept: f64) -> Calibration {
+    let mut calibration = calibration.clone();
+    calibration.retrieved.confidence.intercept = intercept;
+    calibration
+}
+
+#[test]
+fn a_calibration_that_comes_with_a_generation_is_used_with_it_and_that_of_the_settings_goes_before() {
+    let test = "a_calibration_that_comes_with_a_generation_is_used_with_it_and_that_of_the_settings_goes_before";
+    let Some(mut fleet) = Fleet::new(test) else { return };
+    let good = calibration(&fleet.shard);
+    let other = Calibration { asked: "8 similar, farthest dissimilar".into(), ..good.clone() };
+    let foreign = Calibration { shards: vec!["0".repeat(64)], ..good.clone() };
+    let bring = |fleet: &Fleet, counter: u64, calibration: &Calibration| {
+        let folder = fleet.home.path().join(format!("gen-{counter}/calibration"));
+        std::fs::create_dir_all(&folder).unwrap();
+        calibration.store(&folder.join("calibration.toml")).unwrap();
+        bring(&fleet.make(counter, &[]), &fleet.index());
+    };
+    let confidence = |fix: &Value| fix["confidence"].as_f64().map(|found| (found * 1e3).round() / 1e3);
+    bring(&fleet, 1, &good);
+    let (mut daemon, status) = fleet.start_with(&fleet.config(""));
+    assert_eq!(status["state"], "online", "{status}");
+    let fix = fleet.ask();
+    assert_eq!(confidence(&fix), Some(0.881), "{fix:#}");
+    assert!(fix["radius_95_m"].as_f64().unwrap() > fix["radius_68_m"].as_f64().unwrap());
+    // Of other shards it is not even signed.
+    let folder = fleet.home.path().join("gen-9");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(&fleet.shard, folder.join("reference.shard")).unwrap();
+    foreign.store(&folder.join("calibration.toml")).unwrap();
+    let arguments = ["sign".as_ref(), folder.as_os_str(), "--secret-key".as_ref(), fleet.keys.secret.as_os_str()];
+    let refused = geolocate(arguments);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("calibration.toml: expected a calibration of these"), "{said}");
+    // With one that does not hold on the device the generation serves, without radii.
+    bring(&fleet, 2, &other);
+    wait_for("the second one to serve", || (fleet.serves() == 2).then_some(()));
+    let status = fleet.status(&daemon, |status| status["state"] == "degraded");
+    let reason = status["reason"].as_str().unwrap();
+    let expected = ["no radii", "gen-2/calibration/calibration.toml", "calibrated for a search of 8 similar"];
+    assert!(expected.iter().all(|part| reason.contains(part)), "{reason}");
+    let fix = fleet.ask();
+    for key in ["radius_68_m", "radius_95_m", "covariance_m2", "confidence"] {
+        assert!(fix.get(key).is_none(), "{key}: {fix:#}");
+    }
+    bring(&fleet, 3, &good);
+    wait_for("the third one to serve", || (fleet.serves() == 3).then_some(()));
+    fleet.status(&daemon, |status| status["state"] == "online");
+    assert!(daemon.stop().0.success());
+
+    // That of the settings goes before, where it is one of this index; else that of the generation stays.
+    let own = fleet.folder.path().join("calibration.toml");
+    let config = fleet.config("[calibration]\nfile = \"calibration.toml\"\n");
+    for (calibration, expected) in [(sure(&good, 3.0), 0.953), (sure(&foreign, 3.0), 0.881)] {
+        calibration.store(&own).unwrap();
+        let (mut daemon, status) = fleet.start_with(&config);
+        assert_eq!(status["state"], "online", "{status}");
+        let fix = fleet.ask();
+        assert_eq!((confidence(&fix), &fix["index"]["generation"]), (Some(expected), &3.into()), "{fix:#}");
+        let is_said = daemon.log().contains("passed over for another");
+        assert_eq!(is_said, expected < 0.9, "{}", daemon.log());
+        assert!(daemon.stop().0.success());
     }
 }

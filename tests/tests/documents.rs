@@ -111,6 +111,7 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/bad-input.md",
         "docs/index.md",
         "docs/search.md",
         "docs/demo.md",
@@ -173,5 +174,24 @@ fn every_source_file_that_the_architecture_names_is_there() {
     assert!(named.len() > 20, "{named:?}");
     for name in named {
         assert!(files.iter().any(|file| file.ends_with(&format!("/{name}"))), "ARCHITECTURE.md: {name}: no such file");
+    }
+}
+
+#[test]
+fn every_test_named_for_bad_input_is_there() {
+    let mut sources = String::new();
+    for file in source_files().unwrap() {
+        sources += &std::fs::read_to_string(file).unwrap();
+    }
+    let text = std::fs::read_to_string(project("docs/bad-input.md")).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(rows.len() >= 16, "{} rows", rows.len());
+    for row in rows {
+        let tests = row.rsplit('|').nth(1).unwrap_or_default();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "docs/bad-input.md: a row without a test: {row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}(")), "docs/bad-input.md: {name}: no such test");
+        }
     }
 }

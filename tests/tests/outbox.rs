@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -351,8 +352,7 @@ impl SmallDisk {
     fn mount(test: &str, folder: &Path, bytes: u64) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let size = format!("size={bytes}");
-        let mounted =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder.to_owned()));
         }
@@ -363,8 +363,44 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        std::process::Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
+        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
     }
+}
+
+#[test]
+fn a_read_only_disk_degrades_the_device_and_fixes_go_out() {
+    let test = "a_read_only_disk_degrades_the_device_and_fixes_go_out";
+    let Some(flight) = Flight::caliterra(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let shard = flight.build(folder.path());
+    let state = folder.path().join("state");
+    let Some(_disk) = SmallDisk::mount(test, &state, 1 << 20) else { return };
+    let remount = |option: &str| {
+        let done = Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(&state).status().unwrap();
+        assert!(done.success(), "remount,{option}");
+    };
+    let broker = Broker::start();
+    let mut watcher = Client::connect(broker.port, "watcher", &[&format!("{BASE}/#")]);
+    let config = settings(folder.path(), &broker.url(), &shard, &flight.model, "");
+    let ask = |watcher: &mut Client, id: &str| {
+        watcher.publish_with(&frame_topic("nadir"), "no picture", &[("id", id)]);
+        watcher.next("a fix", |message| is_fix(message) && message.json()["id"] == id);
+    };
+    remount("ro");
+    let mut daemon = Daemon::start(&config);
+    let is_degraded = |message: &Message| message.topic.ends_with("/status") && message.json()["state"] == "degraded";
+    let status = watcher.next("degraded", is_degraded).json();
+    assert!(status["reason"].as_str().unwrap().contains("Read-only file system"), "{status}");
+    for number in 0..3 {
+        ask(&mut watcher, &format!("read-only {number}"));
+    }
+    daemon.assert_running();
+    // Once it can be written, fixes wait on the disk again.
+    remount("rw");
+    let wrote = || std::fs::read_dir(state.join("outbox")).is_ok_and(|mut names| names.next().is_some());
+    wait_for("the outbox to be on the disk", || wrote().then_some(()));
+    ask(&mut watcher, "written");
+    assert!(daemon.stop().0.success(), "{}", daemon.log());
 }
 
 #[test]

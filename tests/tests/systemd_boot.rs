@@ -17,6 +17,21 @@ use support::{PATIENCE, binary, succeeded, wait_for};
 
 const BASE: &str = "geolocated/field/drone-7";
 
+/// Stops one thread of a process, as a debugger does (PTRACE_SEIZE, PTRACE_INTERRUPT), until its process is gone.
+const STOP_A_THREAD: &str = "\
+import ctypes, os
+def stop(thread):
+    trace = ctypes.CDLL(None, use_errno=True).ptrace
+    for request in (0x4206, 0x4207):
+        if trace(request, thread, None, None) != 0:
+            raise OSError(ctypes.get_errno(), 'ptrace')
+    # It stays stopped at whatever is told of it; its end has to be heard, or nobody else hears of it.
+    while True:
+        _, status = os.waitpid(thread, 0x40000000)
+        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+            return
+";
+
 /// A booted system; gone when dropped.
 struct System {
     nspawn: Child,
@@ -188,8 +203,10 @@ fn the_unit_starts_serves_is_watched_and_confined_by_a_real_systemd() {
     is_ready_when_started(&mut scene);
     is_confined(&scene);
     is_restarted_when_it_hangs(&mut scene);
+    is_restarted_when_its_pipeline_hangs(&mut scene);
     is_restarted_when_it_is_killed(&mut scene);
     is_ended_by_its_memory_limit(&scene);
+    serves_with_the_gpu_drop_in(&mut scene);
     keeps_its_state_as_a_dynamic_user(&mut scene);
 }
 
@@ -235,6 +252,35 @@ fn is_restarted_when_it_hangs(scene: &mut Scene) {
     assert_eq!(scene.answers("after a watchdog")["status"], "fix");
 }
 
+/// Only the thread that answers frames stops, as in a driver that never comes back: the rest of the daemon goes on, and
+/// feeds no watchdog.
+fn is_restarted_when_its_pipeline_hangs(scene: &mut Scene) {
+    assert!(scene.system.start_with("WatchdogSec=2s\nTimeoutAbortSec=2s\n").status.success());
+    assert_eq!(scene.answers("before its pipeline hangs")["status"], "fix");
+    let before = scene.system.property("MainPID");
+    let threads = format!("grep -lx pipeline /proc/{before}/task/*/comm");
+    let found = scene.system.done(&["sh", "-c", &threads]);
+    let thread = found.trim().rsplit('/').nth(1).unwrap().to_owned();
+    let script = format!("{STOP_A_THREAD}\nstop({thread})");
+    let stopper = Command::new("nsenter")
+        .args(["--target", &scene.system.init, "--all", "python3", "-c", &script])
+        .stdin(Stdio::null())
+        .spawn();
+    let Ok(mut stopper) = stopper else {
+        eprintln!("a pipeline that hangs was NOT tested: python3 is not installed");
+        return;
+    };
+    wait_for("another process", || {
+        let now = scene.system.property("MainPID");
+        (now != before && now != "0").then_some(())
+    });
+    stopper.kill().ok();
+    stopper.wait().ok();
+    let journal = scene.system.journal();
+    assert!(journal.contains("the pipeline is stuck"), "{journal}");
+    assert_eq!(scene.answers("after its pipeline hung")["status"], "fix");
+}
+
 fn is_restarted_when_it_is_killed(scene: &mut Scene) {
     let boot = scene.answers("before a kill")["boot"].as_u64().unwrap();
     scene.system.done(&["kill", "-KILL", &scene.system.property("MainPID")]);
@@ -249,6 +295,17 @@ fn is_ended_by_its_memory_limit(scene: &Scene) {
         return;
     }
     assert_eq!(scene.system.property("Result"), "oom-kill", "{}", scene.system.journal());
+}
+
+/// The example for devices with a GPU, which this machine has not: nothing that the daemon needs is closed by it.
+fn serves_with_the_gpu_drop_in(scene: &mut Scene) {
+    let drop_in = include_str!("../../systemd/geolocated-gpu.conf");
+    assert!(scene.system.start_with(drop_in).status.success(), "{}", scene.system.journal());
+    assert_eq!(scene.system.property("MemoryDenyWriteExecute"), "no");
+    assert_eq!(scene.system.property("PrivateDevices"), "no");
+    assert_eq!(scene.answers("with what a GPU needs")["status"], "fix");
+    assert!(scene.system.start_with("").status.success());
+    assert_eq!(scene.system.property("MemoryDenyWriteExecute"), "yes");
 }
 
 /// A user that exists only while the service runs: the state stays.

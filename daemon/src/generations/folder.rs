@@ -1,10 +1,11 @@
 //! A folder `gen-N` on the disk.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use index_shards::ShardSet;
+use index_shards::{Disk, ShardSet};
 use quantized_models::sha256_of_reader;
 use sha2::{Digest, Sha256};
 
@@ -17,6 +18,23 @@ use crate::stamps::{FileIdentity, Stamps};
 
 /// Longest signature that is read, bytes.
 const MOST_SIGNATURE_BYTES: u64 = 16 << 10;
+
+/// Is told of the bytes of each piece that is read while files are verified; an error ends it.
+pub type Watch<'a> = dyn FnMut(u64) -> io::Result<()> + 'a;
+
+/// A file whose reading is watched.
+struct Watched<'a, 'b> {
+    file: File,
+    watch: &'a mut Watch<'b>,
+}
+
+impl Read for Watched<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.file.read(buffer)?;
+        (self.watch)(bytes as u64)?;
+        Ok(bytes)
+    }
+}
 
 /// A folder whose manifest was signed by a key that counts. Its files were not looked at yet.
 #[derive(Debug, Clone)]
@@ -72,6 +90,12 @@ impl Generation {
         let signature = read(&folder.join(SIGNATURE_NAME), MOST_SIGNATURE_BYTES).unwrap_or_default();
         let signer = KeyId::of_signature(&String::from_utf8_lossy(&signature));
         Ok(Self { folder: folder.to_owned(), manifest, sha256: found, signer })
+    }
+
+    #[cfg(test)]
+    pub(super) fn stand_in(folder: &Path, manifest: GenerationManifest) -> Self {
+        let sha256 = format!("{:064x}", manifest.counter);
+        Self { folder: folder.to_owned(), manifest, sha256, signer: None }
     }
 
     /// Where it lies.
@@ -152,15 +176,15 @@ impl Generation {
     }
 
     /// Compares every byte of every file with the manifest; files that `stamps` knows, and that were not touched since,
-    /// are not read again. `on_bytes` is told how many bytes were read.
+    /// are not read again.
     ///
     /// # Errors
-    /// The first file that is not what was signed.
-    pub fn verify(&self, stamps: &mut Stamps, on_bytes: &mut dyn FnMut(u64)) -> Result<(), GenerationError> {
+    /// The first file that is not what was signed, or what `watch` says.
+    pub fn verify(&self, stamps: &mut Stamps, watch: &mut Watch<'_>) -> Result<(), GenerationError> {
         self.check_lengths()?;
         for file in &self.manifest.files {
             let path = self.path_of(file);
-            let read = || sha256_of_reader(File::open(&path)?, &mut *on_bytes);
+            let read = || sha256_of_reader(Watched { file: File::open(&path)?, watch: &mut *watch }, |_| {});
             let checked: io::Result<_> = stamps.check(&path, read);
             let found = checked.map_err(|source| GenerationError::Read { path: path.clone(), source })?.digest;
             if found != file.sha256 {
@@ -174,10 +198,10 @@ impl Generation {
     ///
     /// # Errors
     /// As [`verify`](Self::verify); or a shard does not open, or was replaced meanwhile.
-    pub fn open_shards(&self, stamps: &mut Stamps, on_bytes: &mut dyn FnMut(u64)) -> Result<ShardSet, GenerationError> {
+    pub fn open_shards(&self, stamps: &mut Stamps, watch: &mut Watch<'_>) -> Result<ShardSet, GenerationError> {
         let paths = self.shards();
         let before: Vec<Option<FileIdentity>> = paths.iter().map(|path| FileIdentity::of(path).ok()).collect();
-        self.verify(stamps, on_bytes)?;
+        self.verify(stamps, watch)?;
         let shards = ShardSet::open(&paths).map_err(AssembleError::from)?;
         for (path, before) in paths.iter().zip(before) {
             if before.is_none() || before != FileIdentity::of(path).ok() {
@@ -185,6 +209,34 @@ impl Generation {
             }
         }
         Ok(shards)
+    }
+
+    /// Bytes of the files that `stamps` does not know, or that were touched since: what verifying it reads.
+    pub fn unread_bytes(&self, stamps: &Stamps) -> u64 {
+        let is_known = |file: &&ManifestFile| {
+            let path = self.path_of(file);
+            FileIdentity::of(&path).is_ok_and(|identity| stamps.digest(&path, &identity).is_some())
+        };
+        let unknown = self.manifest.files.iter().filter(|file| !is_known(file));
+        unknown.fold(0, |sum, file| sum.saturating_add(file.length))
+    }
+
+    /// Gives its folder another name once everything in it is durable, and returns when the name is. The content of its
+    /// files is so already.
+    ///
+    /// # Errors
+    /// What the disk says; then it has the old name or the new one.
+    pub fn place(&self, disk: &dyn Disk, to: &Path) -> io::Result<()> {
+        let mut folders = BTreeSet::new();
+        for file in &self.manifest.files {
+            let above = Path::new(&file.path).ancestors().skip(1);
+            folders.extend(above.map(|folder| self.folder.join(folder)));
+        }
+        folders.insert(self.folder.clone());
+        // The innermost first.
+        folders.iter().rev().try_for_each(|folder| disk.sync_folder(folder))?;
+        disk.rename(&self.folder, to)?;
+        disk.sync_folder(to.parent().unwrap_or_else(|| Path::new(".")))
     }
 
     /// What changes when somebody touches any of its files.

@@ -6,6 +6,8 @@
 //! [`GenerationState`] is what a device remembers: which one is active, which one was before, and how far the counter
 //! has come. Nothing here knows of threads, a broker or a server: `geolocate sign` and the daemon call the same code.
 
+#[cfg(test)]
+mod crashing;
 mod error;
 mod folder;
 mod golden;
@@ -15,7 +17,7 @@ mod state;
 mod time_floor;
 
 pub use error::{GenerationError, KeyError};
-pub use folder::{Generation, counter_of_name, list};
+pub use folder::{Generation, Watch, counter_of_name, list};
 pub use golden::{GoldenList, GoldenQuery};
 pub use keys::{KeyId, KeyRing};
 pub use manifest::{FileRole, GOLDEN_NAME, GenerationManifest, MANIFEST_NAME, ManifestFile, SIGNATURE_NAME};

@@ -233,13 +233,9 @@ impl GenerationState {
 }
 
 #[cfg(test)]
-#[path = "../../../index-shards/tests/shards/faulty_disk.rs"]
-mod faulty_disk;
-
-#[cfg(test)]
 mod tests {
-    use super::faulty_disk::{FaultyDisk, Mishap};
     use super::*;
+    use crate::faulty_disk::{FaultyDisk, Mishap};
     use index_shards::RealDisk;
 
     const PATH: &str = "/state/generations/state.json";

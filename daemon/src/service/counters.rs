@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::locate::BadFrame;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// Counters since the start of the daemon, shared between threads.
@@ -28,6 +30,18 @@ counters! {
     frames_answered,
     /// Of those, frames answered with an error.
     frames_failed,
+    /// Of those answered, frames that got no fix because the picture was bad; what was bad about it, the next five count.
+    frames_bad,
+    /// Bad frames: too dark.
+    frames_dark,
+    /// Bad frames: the lens is covered, or shows nothing.
+    frames_covered,
+    /// Bad frames: too bright.
+    frames_over_exposed,
+    /// Bad frames: blurred.
+    frames_blurred,
+    /// Bad frames: the camera's last picture once more.
+    frames_frozen,
     /// Frames replaced by a newer one of the same camera before their turn came.
     frames_replaced,
     /// Frames dropped because the waiting frames would have taken too many bytes.
@@ -78,6 +92,19 @@ counters! {
     fixes_dropped,
     /// Connections to the broker.
     connections,
+}
+
+impl Counters {
+    /// Frames that were bad in this way.
+    pub fn bad(&self, kind: BadFrame) -> &Counter {
+        match kind {
+            BadFrame::Dark => &self.frames_dark,
+            BadFrame::Covered => &self.frames_covered,
+            BadFrame::OverExposed => &self.frames_over_exposed,
+            BadFrame::Blurred => &self.frames_blurred,
+            BadFrame::Frozen => &self.frames_frozen,
+        }
+    }
 }
 
 /// A number that only grows.

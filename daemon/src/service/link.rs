@@ -21,6 +21,7 @@ use super::metrics::Measured;
 use super::mqtt::{Events, LinkError, Tunnel, connect};
 use super::outbox::Outbox;
 use super::publish::{Beside, Nmea};
+use super::sensors::Sensors;
 use super::session::{Memory, Session};
 use super::status::{Info, Stats, Status};
 use super::{BrokerAddress, Counters, Inbox, Settings, Topics};
@@ -63,6 +64,7 @@ impl Shared {
             v: 1,
             boot: self.boot,
             uptime_s: self.started.elapsed().as_secs(),
+            device: Sensors::read(),
             outbox: self.outbox.stats(),
             counters: self.counters.now(),
         }

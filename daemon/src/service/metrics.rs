@@ -30,8 +30,9 @@ use super::counters::Counter;
 use super::generations::Live;
 use super::health::Health;
 use super::outbox::{DiskState, Outbox};
+use super::sensors::Sensors;
 use super::worker::Heartbeat;
-use crate::locate::{FixMessage, MessageStatus, StageMilliseconds};
+use crate::locate::{BadFrame, FixMessage, MessageStatus, StageMilliseconds};
 
 /// Upper bounds of the buckets, seconds: from a search in a small shard to an encoder on a slow CPU.
 const BUCKETS_S: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -163,6 +164,8 @@ impl Sources {
             ("at_stop", now.frames_at_stop),
         ];
         writer.counters("frames_dropped", "Frames that got no answer, by reason", "reason", &dropped)?;
+        let bad = BadFrame::ALL.map(|kind| (kind.as_str(), self.counters.bad(kind).get()));
+        writer.counters("frames_bad", "Frames without a fix because the picture was bad, by what was", "kind", &bad)?;
         let statuses: Vec<(&str, u64)> =
             STATUSES.into_iter().zip(self.measured.statuses.iter().map(Counter::get)).collect();
         writer.counters("fixes", "Answers, by their status", "status", &statuses)?;
@@ -209,6 +212,19 @@ impl Sources {
         writer.gauge("generation", "Number of the generation that serves; 0 without generations", generation as f64)?;
         let references = pipeline.map_or(0, |pipeline| pipeline.shards().len());
         writer.gauge("index_references", "References that are searched", references as f64)?;
+        if let Some(sensors) = Sensors::read() {
+            let throttled = sensors.throttled.map(|throttled| f64::from(u8::from(throttled)));
+            for (name, help, value) in [
+                ("temperature_celsius", "Hottest place of the device's chip", sensors.temperature_c),
+                ("throttled", "1 while processors are slowed down because of heat or power", throttled),
+                ("power_watts", "What the device takes", sensors.power_w),
+                ("battery_percent", "Charge of the battery", sensors.battery_percent),
+            ] {
+                if let Some(value) = value {
+                    writer.gauge(name, help, value)?;
+                }
+            }
+        }
         if let Some(memory) = super::memory::now() {
             let anonymous = memory.anonymous_bytes as f64;
             writer.gauge("memory_anonymous_bytes", "Resident memory that belongs to no file", anonymous)?;

@@ -28,6 +28,7 @@ mod publish;
 mod rerank_settings;
 mod run;
 mod second_stage;
+mod sensors;
 mod session;
 mod settings;
 mod sources;

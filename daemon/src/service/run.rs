@@ -33,10 +33,8 @@ use crate::locate::Pipeline;
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long a disk may take for what is left to write then.
 const LAST_WRITE: Duration = Duration::from_secs(5);
-/// A pipeline without a sign of life for this long is stuck: the watchdog is no longer fed.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
-
-/// What a step of loading a model may take: building an engine for a GPU takes minutes.
+/// What a step of opening index and model may take: building an engine for a GPU, and reading a large shard from a slow
+/// card, take minutes.
 const STEP_AT_MOST_US: u32 = 30 * 60 * 1_000_000;
 
 /// Why the daemon did not start or did not go on.
@@ -275,27 +273,29 @@ fn share(settings: Settings, parts: &KeeperParts, started: Instant) -> Shared {
     }
 }
 
-/// Tells systemd's watchdog that the daemon lives, for as long as the pipeline shows signs of life.
+/// Tells systemd's watchdog that the daemon lives, for as long as the pipeline shows signs of life. One without for twice
+/// the watchdog's time is stuck.
 async fn feed_watchdog(heartbeat: &Heartbeat) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let stuck_after = limit * 2;
     let mut ticks = interval(limit / 3);
     loop {
         ticks.tick().await;
-        if heartbeat.age() < STUCK_AFTER {
+        if heartbeat.age() < stuck_after {
             notify(&[NotifyState::Watchdog]);
         } else {
             error!(silent_s = heartbeat.age().as_secs(), "the pipeline is stuck; the watchdog is no longer fed");
-            sleep(STUCK_AFTER).await;
+            sleep(stuck_after).await;
         }
     }
 }
 
-/// Says in the log when a step of loading begins that may take long, and tells systemd to wait for it.
+/// Says in the log when a step of opening begins that may take long, and tells systemd to wait for it.
 fn say_progress() -> impl FnMut(Progress) {
     let mut said = None;
     move |progress| {
         if said != Some(progress.step) && progress.step != Step::Checking {
-            info!(step = progress.step.name(), bytes = progress.total, "loading the encoder");
+            info!(step = progress.step.name(), bytes = progress.total, "opening index and encoder");
             notify(&[NotifyState::ExtendTimeoutUsec(STEP_AT_MOST_US)]);
         }
         said = Some(progress.step);

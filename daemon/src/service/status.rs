@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::counters::CountersNow;
 use super::generations::View;
 use super::outbox::OutboxStats;
+use super::sensors::Sensors;
 use super::{PublishStages, Settings};
 use crate::locate::Pipeline;
 
@@ -175,6 +176,8 @@ pub(super) struct Stats {
     pub(super) v: u32,
     pub(super) boot: u64,
     pub(super) uptime_s: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<Sensors>,
     pub(super) outbox: OutboxStats,
     pub(super) counters: CountersNow,
 }

@@ -120,6 +120,10 @@ impl Worker {
             }
             located.prediction
         };
+        if let Outcome::NoFix(NoFixReason::BadFrame(kind)) = prediction.outcome {
+            self.counters.frames_bad.add_one();
+            self.counters.bad(kind).add_one();
+        }
         let mut message = FixMessage::new(pipeline, &frame.id, Some(&frame.camera), frame.captured_at_ms, &prediction);
         message.ms.wait = Some((wait.as_secs_f64() * 1e6).round() / 1e3);
         message.track = self.follower.take(pipeline, (&frame, time_ms), &prediction, limited);

@@ -46,7 +46,7 @@ fn undisturbed(rows: &[FullRow], plan: Option<&str>) -> (Vec<u8>, u64) {
     let disk = disk_with_old();
     disk.plan(None);
     build(&disk, rows, plan).unwrap();
-    assert_eq!(disk.names(), [Path::new(OUT)]);
+    assert_eq!(disk.files(), [Path::new(OUT)]);
     (disk.content(Path::new(OUT)).unwrap(), disk.calls())
 }
 
@@ -80,7 +80,7 @@ fn a_build_that_is_killed_at_any_call_leaves_old_or_new_and_goes_on() {
             disk.plan(None);
             build(&disk, &rows, plan).unwrap();
             assert_eq!(disk.content(Path::new(OUT)).unwrap(), new);
-            assert_eq!(disk.names(), [Path::new(OUT)], "killed at call {at}");
+            assert_eq!(disk.files(), [Path::new(OUT)], "killed at call {at}");
         }
     }
 }
@@ -99,7 +99,7 @@ fn a_loss_of_power_at_any_call_leaves_old_or_new_and_the_build_goes_on() {
             disk.plan(None);
             build(&disk, &rows, Some("plan")).unwrap();
             assert_eq!(disk.content(Path::new(OUT)).unwrap(), new, "power lost at call {at}, {seed}");
-            assert_eq!(disk.names(), [Path::new(OUT)]);
+            assert_eq!(disk.files(), [Path::new(OUT)]);
         }
     }
 }
@@ -132,13 +132,13 @@ fn a_call_that_fails_is_an_error_and_the_next_build_gets_there() {
                 Ok(()) => assert_eq!(disk.content(Path::new(OUT)).unwrap(), new, "call {at}"),
                 Err(error) => {
                     assert!(matches!(error, WriteError::Io { .. }) && error.to_string().contains(OUT), "{error}");
-                    assert!(plan.is_some() || disk.names().len() <= 2, "call {at}: {:?}", disk.names());
+                    assert!(plan.is_some() || disk.files().len() <= 2, "call {at}: {:?}", disk.files());
                 }
             }
             disk.plan(None);
             build(&disk, &rows, plan).unwrap();
             assert_eq!(disk.content(Path::new(OUT)).unwrap(), new, "call {at}");
-            assert_eq!(disk.names(), [Path::new(OUT)]);
+            assert_eq!(disk.files(), [Path::new(OUT)]);
         }
     }
 }
@@ -157,5 +157,5 @@ fn a_writer_whose_write_failed_refuses_everything() {
     assert!(matches!(writer.skip("note"), Err(WriteError::Failed { .. })));
     assert!(matches!(writer.remove(&"0".repeat(64), &[1]), Err(WriteError::Failed { .. })));
     assert!(matches!(writer.finish(), Err(WriteError::Failed { .. })));
-    assert_eq!(disk.names(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(disk.files(), Vec::<std::path::PathBuf>::new());
 }

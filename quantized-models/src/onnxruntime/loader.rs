@@ -7,6 +7,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::pack_disk::RealPackDisk;
 use super::packed::{self, Cache, Key};
 use super::pool::Pool;
 use super::{Library, Packing, Sums, cpu, providers};
@@ -127,8 +128,8 @@ impl Loader<'_> {
         is_worth_it: bool,
         progress: &mut OnProgress<'_>,
     ) -> Result<Option<PathBuf>, LoadError> {
-        let stamps = Stamps::new(self.options.stamps.as_deref());
-        let cache = Cache::new(model_folder, self.options, &stamps);
+        let disk = RealPackDisk::new(Stamps::new(self.options.stamps.as_deref()));
+        let cache = Cache::new(model_folder, self.options, &disk);
         let key = Key::new(self.files, format!("{} {:?}", self.library.identity(), self.sums), cpu::description());
         if let Some(path) = cache.find(&key, progress) {
             return Ok(Some(path));

@@ -4,6 +4,7 @@ mod cpu;
 mod library;
 mod loader;
 mod network;
+mod pack_disk;
 mod packed;
 mod pool;
 mod providers;

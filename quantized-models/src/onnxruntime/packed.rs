@@ -14,19 +14,19 @@
 //!
 //! It is made under a temporary name, synced, and renamed, so it is there whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pack_disk::PackDisk;
 use crate::digest;
 use crate::error::LoadError;
 use crate::folder;
 use crate::manifest::{FileSpec, GraphFiles};
 use crate::options::{LoadOptions, OnProgress, PackedIn, Progress, Step};
-use crate::stamp::Stamps;
 
 pub(super) const GRAPH: &str = "graph.onnx";
 pub(super) const WEIGHTS: &str = "weights.bin";
@@ -83,18 +83,18 @@ struct Description {
 /// The folders of one model's caches, in the order in which they are looked through.
 pub(super) struct Cache<'a> {
     folders: Vec<PathBuf>,
-    stamps: &'a Stamps,
+    disk: &'a dyn PackDisk,
     trust_writable_folders: bool,
 }
 
 impl<'a> Cache<'a> {
-    pub(super) fn new(model_folder: &Path, options: &LoadOptions, stamps: &'a Stamps) -> Self {
+    pub(super) fn new(model_folder: &Path, options: &LoadOptions, disk: &'a dyn PackDisk) -> Self {
         let folder = |place: &PackedIn| match place {
             PackedIn::ModelFolder => model_folder.join("packed"),
             PackedIn::Folder(folder) => folder.clone(),
         };
         let trust_writable_folders = options.trust_writable_folders;
-        Self { folders: options.packed.iter().map(folder).collect(), stamps, trust_writable_folders }
+        Self { folders: options.packed.iter().map(folder).collect(), disk, trust_writable_folders }
     }
 
     /// The packed graph of `key`, if it is there, whole, and nobody else may write it.
@@ -113,16 +113,16 @@ impl<'a> Cache<'a> {
     /// Whether `folder` holds what `key` asks for; why not, if it should.
     fn check(&self, folder: &Path, key: &Key, progress: &mut OnProgress<'_>) -> Result<bool, String> {
         let path = folder.join(DESCRIPTION);
-        let Ok(metadata) = fs::metadata(&path) else { return Ok(false) };
-        if metadata.len() > MAX_DESCRIPTION_BYTES {
-            return Err(format!("{DESCRIPTION} has {} bytes", metadata.len()));
+        let Ok(Some(bytes)) = self.disk.length(&path) else { return Ok(false) };
+        if bytes > MAX_DESCRIPTION_BYTES {
+            return Err(format!("{DESCRIPTION} has {bytes} bytes"));
         }
         if !self.trust_writable_folders {
             for path in [folder, &path, &folder.join(GRAPH), &folder.join(WEIGHTS)] {
                 folder::check_path(path).map_err(|error| error.to_string())?;
             }
         }
-        let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let text = self.disk.text(&path).map_err(|error| error.to_string())?;
         let found: Description = toml::from_str(&text).map_err(|error| error.message().to_owned())?;
         let is_it =
             (found.format, &found.graph, &found.library, &found.cpu) == (FORMAT, &key.graph, &key.library, &key.cpu);
@@ -135,13 +135,13 @@ impl<'a> Cache<'a> {
     }
 
     fn check_file(&self, path: &Path, expected: &str, progress: &mut OnProgress<'_>) -> Result<(), String> {
-        let total = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let total = self.disk.length(path).ok().flatten().unwrap_or(0);
         let mut done = 0;
-        let known = self.stamps.sha256(path, |bytes| {
+        let known = self.disk.known_digest(path, &mut |bytes| {
             done += bytes;
             progress(Progress { step: Step::Hashing, done, total });
         });
-        let found = known.map_err(|error| format!("{}: {error}", path.display()))?.sha256;
+        let found = known.map_err(|error| format!("{}: {error}", path.display()))?;
         if found == expected {
             return Ok(());
         }
@@ -167,11 +167,11 @@ impl<'a> Cache<'a> {
         };
         let mut last = refused(Path::new("packed"), "no folder is set for it".to_owned());
         for folder in &self.folders {
-            match workplace(folder) {
+            match Workplace::new(self.disk, folder) {
                 Ok(workplace) => {
                     progress(Progress { step: Step::Packing, done: 0, total: total_bytes(files) });
-                    save(workplace.path()).map_err(|reason| refused(folder, reason))?;
-                    let finished = self.finish(folder, workplace, key, progress);
+                    save(&workplace.path).map_err(|reason| refused(folder, reason))?;
+                    let finished = self.finish(folder, &workplace, key, progress);
                     return finished.map_err(|error| refused(folder, error.to_string()));
                 }
                 Err(error) => last = refused(folder, error.to_string()),
@@ -184,19 +184,20 @@ impl<'a> Cache<'a> {
     fn finish(
         &self,
         folder: &Path,
-        workplace: tempfile::TempDir,
+        workplace: &Workplace<'_>,
         key: &Key,
         progress: &mut OnProgress<'_>,
     ) -> io::Result<PathBuf> {
-        let [graph, weights] = [GRAPH, WEIGHTS].map(|name| workplace.path().join(name));
+        let disk = self.disk;
+        let [graph, weights, described] = [GRAPH, WEIGHTS, DESCRIPTION].map(|name| workplace.path.join(name));
         // A graph whose weights are all small keeps them in itself.
-        if !weights.exists() {
-            File::create(&weights)?;
+        if disk.length(&weights)?.is_none() {
+            disk.write(&weights, &[])?;
         }
-        let total = fs::metadata(&weights)?.len();
+        let total = disk.length(&weights)?.unwrap_or(0);
         let mut done = 0;
         let mut hash = |path: &Path| {
-            digest::sha256_of_reader(File::open(path)?, |bytes| {
+            disk.digest(path, &mut |bytes| {
                 done += bytes;
                 progress(Progress { step: Step::Writing, done, total });
             })
@@ -211,61 +212,57 @@ impl<'a> Cache<'a> {
             weights_bytes: total,
         };
         let text = toml::to_string(&description).map_err(io::Error::other)?;
-        let mut file = File::create(workplace.path().join(DESCRIPTION))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        for path in [&graph, &weights] {
-            File::open(path)?.sync_all()?;
+        disk.write(&described, text.as_bytes())?;
+        for path in [&described, &graph, &weights] {
+            disk.sync(path)?;
         }
-        sync_folder(workplace.path())?;
+        disk.sync_folder(&workplace.path)?;
         let name = folder.join(key.name());
-        rename(&workplace, &name)?;
-        // It has another name now, so there is nothing to remove under the old one.
-        let _ = workplace.keep();
-        sync_folder(folder)?;
-        remove_stale(folder, key);
+        place(disk, &workplace.path, &name)?;
+        disk.sync_folder(folder)?;
+        remove_stale(disk, folder, key);
         Ok(name.join(GRAPH))
     }
 }
 
-/// A folder of its own below `folder`, on the same file system.
-fn workplace(folder: &Path) -> io::Result<tempfile::TempDir> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::create_dir_all(folder)?;
-    let workplace = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(folder)?;
-    // Other users may map it too.
-    fs::set_permissions(workplace.path(), fs::Permissions::from_mode(0o755))?;
-    Ok(workplace)
+/// A folder of its own, on the same file system as those that are found. What of it has got no other name when it is
+/// dropped, is removed.
+struct Workplace<'a> {
+    disk: &'a dyn PackDisk,
+    path: PathBuf,
+}
+
+impl<'a> Workplace<'a> {
+    fn new(disk: &'a dyn PackDisk, folder: &Path) -> io::Result<Self> {
+        Ok(Self { disk, path: disk.workplace(folder, TEMPORARY)? })
+    }
+}
+
+impl Drop for Workplace<'_> {
+    fn drop(&mut self) {
+        self.disk.remove_folder(&self.path).ok();
+    }
 }
 
 /// Gives `workplace` its name. What another process made there meanwhile is as good; what cannot be used is replaced.
-fn rename(workplace: &tempfile::TempDir, name: &Path) -> io::Result<()> {
-    if fs::rename(workplace.path(), name).is_ok() {
+fn place(disk: &dyn PackDisk, workplace: &Path, name: &Path) -> io::Result<()> {
+    if disk.rename(workplace, name).is_ok() {
         return Ok(());
     }
-    let aside = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(name.parent().unwrap_or(Path::new(".")))?;
-    fs::rename(name, aside.path().join("old"))?;
-    fs::rename(workplace.path(), name)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    let aside = Workplace::new(disk, name.parent().unwrap_or(Path::new(".")))?;
+    disk.rename(name, &aside.path.join("old"))?;
+    disk.rename(workplace, name)
 }
 
 /// Removes what was packed of the same graph for other libraries or CPUs, and what a killed process left, once it is
 /// old. Files that a process has mapped live on until it ends.
-fn remove_stale(folder: &Path, key: &Key) {
+fn remove_stale(disk: &dyn PackDisk, folder: &Path, key: &Key) {
     let (graph, current) = (format!("{}-", short(&key.graph)), key.name());
-    let is_old = |path: &Path| {
-        let made = fs::metadata(path).and_then(|metadata| metadata.modified());
-        made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > STALE_AFTER))
-    };
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
+    for (name, age) in disk.names(folder).unwrap_or_default() {
         let is_other = (name.starts_with(&graph) && name != current) || name.starts_with(TEMPORARY);
-        if is_other && is_old(&entry.path()) && fs::remove_dir_all(entry.path()).is_ok() {
-            tracing::info!(folder = %entry.path().display(), "packed weights that nothing uses any more removed");
+        let path = folder.join(&name);
+        if is_other && age > STALE_AFTER && disk.remove_folder(&path).is_ok() {
+            tracing::info!(folder = %path.display(), "packed weights that nothing uses any more removed");
         }
     }
 }
@@ -275,3 +272,6 @@ pub(super) fn total_bytes(files: &GraphFiles) -> u64 {
     let length = |file: &FileSpec| fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
     files.all().map(length).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,6 @@ fn the_settings_and_messages_shown_for_sources_and_other_programs_hold() {
         assert_eq!(shown, if document.ends_with("sources.md") { (2, false) } else { (0, true) });
     }
     for message in blocks("docs/interoperation.md", "json") {
-        crate::device::assert_valid("geojson", &serde_json::from_str(&message).unwrap());
+        crate::support::schema::assert_valid("geojson", &serde_json::from_str(&message).unwrap());
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::support::broker::Broker;
 use crate::support::client::{Client, Message};
 use crate::support::daemon::{Daemon, settings};
+use crate::support::schema::assert_valid;
 use crate::support::shared::Flight;
 
 pub const BASE: &str = "geolocated/field/drone-7";
@@ -81,15 +82,6 @@ impl Device {
         }
         stats
     }
-}
-
-/// A message fits its schema.
-pub fn assert_valid(schema: &str, instance: &Value) {
-    let path = format!("{}/../daemon/schema/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let problems: Vec<String> = validator.iter_errors(instance).map(|error| error.to_string()).collect();
-    assert!(problems.is_empty(), "{path}: {problems:?}\n{instance:#}");
 }
 
 /// Waits until the daemon has logged `words`.

@@ -9,10 +9,11 @@ use nmea::ParseResult;
 use nmea::sentences::FixType;
 use serde_json::{Value, json};
 
-use crate::device::{BASE, Device, assert_valid, frame_topic};
+use crate::device::{BASE, Device, frame_topic};
 use crate::support::broker::Broker;
 use crate::support::client::{Client, Message};
 use crate::support::daemon::Daemon;
+use crate::support::schema::assert_valid;
 use crate::support::{PATIENCE, wait_for};
 
 const WATCHED: [&str; 3] = ["geolocated/#", "homeassistant/#", "owntracks/#"];

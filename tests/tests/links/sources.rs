@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::device::{BASE, Device, assert_valid, frame_topic, quoted, wait_for_log};
+use crate::device::{BASE, Device, frame_topic, quoted, wait_for_log};
 use crate::support::broker::Broker;
 use crate::support::client::Message;
 use crate::support::daemon::Daemon;
+use crate::support::schema::assert_valid;
 
 fn is_fix(message: &Message) -> bool {
     message.topic.ends_with("/fix")

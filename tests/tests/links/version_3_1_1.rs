@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::device::{BASE, Device, assert_valid, frame_topic, wait_for_log};
+use crate::device::{BASE, Device, frame_topic, wait_for_log};
 use crate::support::broker::Broker;
 use crate::support::client::{Client, Message};
 use crate::support::daemon::Daemon;
+use crate::support::schema::assert_valid;
 
 const VERSION: &str = "version = \"3.1.1\"\n";
 

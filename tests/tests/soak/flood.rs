@@ -110,6 +110,8 @@ fn a_flood_of_frames_leaves_memory_flat_and_every_frame_counted() {
         quantile(&mut latency, 0.95),
         2.0 * quantile(&mut service, 0.95) + 50.0,
     );
+    let bound = 2.0 * quantile(&mut service, 0.95) + 50.0;
+    assert!(quantile(&mut latency, 0.95) <= bound, "answers came later than {bound:.1} ms after their frames");
     eprintln!("anonymous memory: {} KiB at rest, at most {} KiB", before >> 10, most >> 10);
     assert!(most < before + MOST_GROWN_BYTES, "{before} -> {most}");
     assert!(answers.len() > 10 && answers.len() < sent.len() / 2, "a flood: {} of {}", answers.len(), sent.len());

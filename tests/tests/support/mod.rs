@@ -6,8 +6,10 @@ pub mod broker;
 pub mod certificates;
 pub mod client;
 pub mod daemon;
+pub mod fleet;
 pub mod generation;
 pub mod matrix;
+pub mod schema;
 pub mod shared;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +38,21 @@ pub fn succeeded(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
+}
+
+/// A port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What a scraper of the daemon's figures gets.
+pub fn scrape(port: u16) -> String {
+    use std::io::{Read, Write};
+    let mut stream = wait_for("metrics to be served", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Waits until `condition` gives something.

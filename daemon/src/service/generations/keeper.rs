@@ -10,10 +10,11 @@ use index_shards::RealDisk;
 use jiff::Timestamp;
 use quantized_models::Progress;
 use serde_json::{Map, Value, json};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::opener::Opener;
 use super::orders::{Answer, Lane, Next, Order, Orders};
+use super::reading::Reading;
 use super::scan::Refused;
 use super::{GenerationsView, Live};
 use crate::assemble::AssembleError;
@@ -27,8 +28,6 @@ use crate::service::worker::Heartbeat;
 use crate::service::{Counters, Settings};
 use crate::stamps::Stamps;
 
-/// Starts in a row that may fail before the device goes back to the generation before.
-const MOST_FAILED_STARTS: u32 = 3;
 /// Who stayed up for so long, with a pipeline that shows signs of life, has not failed.
 const STAYED_UP: Duration = Duration::from_secs(60);
 /// A younger sign of life than this is one.
@@ -70,13 +69,15 @@ pub(in crate::service) struct Keeper {
     /// Why each of the folders is refused, until it is touched.
     pub(super) refused: BTreeMap<PathBuf, Refused>,
     /// What is wrong with what serves.
-    fallback: Option<String>,
+    pub(super) fallback: Option<String>,
+    /// The thread has yet to open what is to serve.
+    pub(super) late: bool,
     started: Instant,
 }
 
 impl Keeper {
     /// Opens what is to serve. With generations something always starts: the active one, the one before, any other that
-    /// holds, or none, until one comes.
+    /// holds, or none, until one comes, or until the thread has read what takes long.
     ///
     /// # Errors
     /// Plain shards, or the encoder, that do not open.
@@ -97,6 +98,7 @@ impl Keeper {
             state: GenerationState::default(),
             refused: BTreeMap::new(),
             fallback: None,
+            late: false,
             started,
         };
         if keeper.settings.is_some() {
@@ -111,6 +113,9 @@ impl Keeper {
     /// The work of the thread: orders, and what comes by itself, until nothing more is to be done.
     pub(in crate::service) fn run(mut self) {
         let orders = Arc::clone(&self.parts.orders);
+        if self.late {
+            self.begin_late();
+        }
         let mut looked: Option<Instant> = None;
         loop {
             let rescan = self.settings.as_ref().map_or(IDLE_TICK, |settings| settings.rescan);
@@ -146,71 +151,13 @@ impl Keeper {
         }
     }
 
-    fn start_generations(&mut self, progress: &mut dyn FnMut(Progress)) {
-        let folder = own_folder(&self.state_dir);
-        if let Err(problem) = fs::create_dir_all(&folder) {
-            self.degrade("generation_state", &format!("{}: cannot be made: {problem}", folder.display()));
-        }
-        match GenerationState::load(&state_path(&self.state_dir)) {
-            Ok(state) => self.state = state,
-            Err(problem) => {
-                let problem = format!("{problem}; the newest generation that holds is taken");
-                self.degrade("generation_state", &problem);
-            }
-        }
-        if self.state.starts >= MOST_FAILED_STARTS {
-            self.give_up_active();
-        }
-        if self.state.active.is_some() {
-            self.state.starts = self.state.starts.saturating_add(1);
-            self.keep(self.state.clone()).ok();
-        }
-        self.serve_accepted(progress);
-        if self.parts.live.get().is_none() {
-            self.look();
-        }
-        self.say_problems();
-        if self.parts.live.get().is_none() {
-            error!("no generation serves yet");
-        }
-        self.show();
+    pub(super) fn reading(&self, generation: &Generation) -> Reading {
+        Reading::new(&self.parts, generation, self.opener.unread_bytes(generation))
     }
 
-    /// After too many failed starts: back to the generation before.
-    fn give_up_active(&mut self) {
-        let reason = format!("{} starts with it failed", self.state.starts);
-        match self.state.rolled_back(&reason) {
-            Some(state) => {
-                warn!(reason, "rolling back to the generation before");
-                self.keep(state).ok();
-            }
-            None => warn!(reason, "there is no generation before it: trying again"),
-        }
-    }
-
-    /// Opens the active generation, else the one before.
-    fn serve_accepted(&mut self, progress: &mut dyn FnMut(Progress)) {
-        let Some(active) = self.state.active.clone() else { return };
-        let failed = match self.open_entry(&active, progress) {
-            Ok(pipeline) => return self.serve(pipeline),
-            Err(error) => format!("generation {}: {error}", active.counter),
-        };
-        error!(failed, "the active generation does not open");
-        let Some(previous) = self.state.previous.clone() else {
-            self.fallback = Some(failed);
-            return;
-        };
-        match self.open_entry(&previous, progress) {
-            Ok(pipeline) => {
-                self.fallback = Some(format!("{failed}; generation {} serves", previous.counter));
-                // Not set aside: it is activated again as soon as its files are whole.
-                let mut state = self.state.clone();
-                (state.active, state.previous, state.starts) = (Some(previous), None, 1);
-                self.keep(state).ok();
-                self.serve(pipeline);
-            }
-            Err(error) => self.fallback = Some(format!("{failed}; generation {}: {error}", previous.counter)),
-        }
+    /// Whether the daemon stops.
+    pub(super) fn is_ending(&self) -> bool {
+        self.parts.orders.closed_within(Duration::ZERO)
     }
 
     pub(super) fn open_entry(
@@ -219,7 +166,18 @@ impl Keeper {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Pipeline, GenerationError> {
         let generation = Generation::open_accepted(&entry.folder, &entry.manifest)?;
-        self.opener.generation(&generation, false, progress)
+        self.open(&generation, false, progress)
+    }
+
+    /// Opens a generation, whose files are read where they are not known; `golden`: and asks its golden queries.
+    pub(super) fn open(
+        &mut self,
+        generation: &Generation,
+        golden: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Pipeline, GenerationError> {
+        let mut reading = self.reading(generation);
+        self.opener.generation(generation, golden, &mut |bytes| reading.watch(bytes), progress)
     }
 
     pub(super) fn serve(&self, pipeline: Pipeline) {
@@ -394,7 +352,7 @@ impl Keeper {
         }
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         if self.settings.is_some() {
             self.parts.view.show(&self.state);
             self.parts.live.announce();

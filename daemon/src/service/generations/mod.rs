@@ -10,7 +10,9 @@ mod live;
 mod opener;
 mod orders;
 mod questions;
+mod reading;
 mod scan;
+mod starting;
 mod update;
 mod view;
 

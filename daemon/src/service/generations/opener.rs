@@ -1,6 +1,6 @@
 //! Opens what is to serve: shards and their encoder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use index_shards::{Shard, ShardSet};
@@ -8,7 +8,7 @@ use quantized_models::{Encoder, LoadOptions, Progress};
 
 use crate::assemble::{AssembleError, EncoderChoice, load_encoder, verified};
 use crate::calibration::calibrate;
-use crate::generations::{Generation, GenerationError, GoldenList, ManifestFile};
+use crate::generations::{Generation, GenerationError, GoldenList, ManifestFile, Watch};
 use crate::locate::{Pipeline, PipelineOptions};
 use crate::service::Settings;
 use crate::stamps::Stamps;
@@ -59,15 +59,27 @@ impl Opener {
         }
     }
 
-    /// The pipeline with the calibration at `path`, else with that of the settings, where there is one that holds for it;
-    /// else it remembers why not.
-    fn calibrate(&self, pipeline: Pipeline, path: Option<PathBuf>) -> Pipeline {
-        let path = path.or_else(|| self.calibration.clone());
-        let (pipeline, problem) = calibrate(pipeline, path.as_deref());
-        match problem {
-            Some(problem) => pipeline.with_calibration_problem(format!("fixes have no radii: {problem}")),
-            None => pipeline,
+    /// The pipeline with the calibration of the settings, else with `brought`, that of a generation: the first that is
+    /// one of its index. Where there is none of the kind, it remembers why not.
+    fn calibrate(&self, mut pipeline: Pipeline, brought: Option<&Path>) -> Pipeline {
+        let mut problems = Vec::new();
+        for path in self.calibration.as_deref().into_iter().chain(brought) {
+            let (tried, problem) = calibrate(pipeline, Some(path));
+            pipeline = tried;
+            match problem {
+                Some(problem) => problems.push(problem.to_string()),
+                None => {
+                    for problem in problems {
+                        tracing::warn!(%problem, calibration = %path.display(), "a calibration is passed over for another");
+                    }
+                    return pipeline;
+                }
+            }
         }
+        if problems.is_empty() {
+            return pipeline;
+        }
+        pipeline.with_calibration_problem(format!("fixes have no radii: {}", problems.join("; ")))
     }
 
     /// Opens plain shards.
@@ -76,7 +88,7 @@ impl Opener {
         paths: &[PathBuf],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Pipeline, AssembleError> {
-        let shards = verified(paths, &mut self.stamps);
+        let shards = verified(paths, &mut self.stamps, progress);
         // Also when something else is wrong: the next attempt need not read the shards again.
         self.save_stamps();
         let shards = shards?;
@@ -95,9 +107,10 @@ impl Opener {
         &mut self,
         generation: &Generation,
         golden: bool,
+        watch: &mut Watch<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Pipeline, GenerationError> {
-        let shards = generation.open_shards(&mut self.stamps, &mut |_| {});
+        let shards = generation.open_shards(&mut self.stamps, watch);
         self.save_stamps();
         let shards = shards?;
         let encoder = self.encoder_of(generation, &shards, progress)?;
@@ -107,7 +120,24 @@ impl Opener {
         if golden && let Some(list) = GoldenList::load(generation)? {
             list.check(generation, &pipeline)?;
         }
-        Ok(self.calibrate(pipeline, generation.calibration()))
+        Ok(self.calibrate(pipeline, generation.calibration().as_deref()))
+    }
+
+    /// Verifies all files of a generation: opening it reads none of them again.
+    pub(super) fn verify(&mut self, generation: &Generation, watch: &mut Watch<'_>) -> Result<(), GenerationError> {
+        let verified = generation.verify(&mut self.stamps, watch);
+        self.save_stamps();
+        verified
+    }
+
+    /// Keeps what is known of the files of a generation that is not opened now and may be later.
+    pub(super) fn keep(&mut self, generation: &Generation) {
+        generation.manifest().files.iter().for_each(|file| self.stamps.keep(&generation.path_of(file)));
+    }
+
+    /// Bytes of a generation that have to be read before it can be opened.
+    pub(super) fn unread_bytes(&self, generation: &Generation) -> u64 {
+        generation.unread_bytes(&self.stamps)
     }
 
     fn encoder_of(
@@ -129,7 +159,7 @@ impl Opener {
 
     fn load(
         &mut self,
-        model: &std::path::Path,
+        model: &Path,
         files: Vec<ManifestFile>,
         shards: &ShardSet,
         progress: &mut dyn FnMut(Progress),

@@ -73,6 +73,8 @@ impl Keeper {
                 self.refused.remove(folder);
                 return false;
             }
+            // It may have been in the middle of reading.
+            Err(_) if self.is_ending() => return false,
             Err(error) => Some(error.to_string()),
         };
         if let Some(problem) = &problem {
@@ -98,7 +100,7 @@ impl Keeper {
         self.state.check_counter(&generation)?;
         self.now().check(&generation.path(), generation.manifest())?;
         generation.check_lengths()?;
-        let pipeline = self.opener.generation(&generation, true, &mut |_| {})?;
+        let pipeline = self.open(&generation, true, &mut |_| {})?;
         Ok((generation, pipeline))
     }
 
@@ -120,6 +122,12 @@ impl Keeper {
         }
         all.sort_by_key(|(counter, _)| Reverse(*counter));
         all
+    }
+
+    /// The newest that was brought and is signed.
+    pub(super) fn newest(&self) -> Option<Generation> {
+        let ring = self.ring();
+        self.folders().into_iter().find_map(|(_, folder)| Generation::open(&folder, &ring).ok())
     }
 
     pub(super) fn folder_of(&self, counter: u64) -> Option<PathBuf> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use index_shards::RealDisk;
 use jiff::Timestamp;
 use quantized_models::sha256_of_reader;
 use thiserror::Error;
@@ -169,12 +170,12 @@ impl Updater {
         let highest = state.highest.as_ref().map_or(0, |entry| entry.counter);
         let own = own_folder(&self.state_dir);
         let to = own.join(format!("gen-{counter}"));
-        if counter <= highest || to.is_dir() {
+        let folder = own.join(format!(".fetching-{counter}"));
+        if counter <= highest || (to.is_dir() && !self.take_back(&to, &folder, &state)) {
             return Ok(None);
         }
         self.shown.counter = Some(counter);
         let from = self.url(&format!("gen-{counter}/"))?;
-        let folder = own.join(format!(".fetching-{counter}"));
         let disk = |path: &Path| {
             let path = path.to_owned();
             move |source| UpdateError::Disk { path, source }
@@ -188,10 +189,19 @@ impl Updater {
             return Err(error.into());
         }
         self.fetch_files(&from, &generation, &state)?;
-        fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(disk(&folder))?;
-        fs::rename(&folder, &to).map_err(disk(&to))?;
-        fs::File::open(&own).and_then(|own| own.sync_all()).map_err(disk(&own))?;
+        generation.place(&RealDisk, &to).map_err(disk(&to))?;
         Ok(Some(counter))
+    }
+
+    /// Makes an attempt again of a generation that was fetched and lacks something: a file was lost or cut. What holds of
+    /// it need not be fetched again. Whether there was need to.
+    fn take_back(&self, from: &Path, to: &Path, state: &GenerationState) -> bool {
+        let found = Generation::open(from, &state.ring(&self.keys)).and_then(|generation| generation.check_lengths());
+        let lacks = found.is_err_and(|error| error.is_incomplete());
+        lacks && {
+            fs::remove_dir_all(to).ok();
+            fs::rename(from, to).is_ok()
+        }
     }
 
     /// What the file `latest` says.

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use index_shards::DiskFile;
 use rustix::fs::{FallocateFlags, fallocate};
 
+use crate::whole_file;
+
 /// The file whose lock says that somebody writes.
 const LOCK: &str = "lock";
 
@@ -49,7 +51,7 @@ pub(super) struct RealFolder {
 impl RealFolder {
     /// Makes the folder if it is not there, and claims it for writing; `None` when another process writes to it.
     pub(super) fn claim(path: &Path) -> io::Result<Option<Self>> {
-        fs::create_dir_all(path)?;
+        whole_file::make_folder(path)?;
         let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { path: path.to_owned(), lock: Some(lock) })),

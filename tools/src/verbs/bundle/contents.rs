@@ -20,6 +20,7 @@ pub(super) const SUMS: &str = "SHA256SUMS";
 
 const INSTALL: &str = include_str!("install.sh");
 const UNIT: &str = include_str!("../../../../systemd/geolocated.service");
+const GPU: &str = include_str!("../../../../systemd/geolocated-gpu.conf");
 const ACCOUNT: &str = include_str!("../../../../systemd/geolocated.sysusers.conf");
 const FOLDERS: &str = include_str!("../../../../systemd/geolocated.tmpfiles.conf");
 const SETTINGS: &str = include_str!("../../../../systemd/geolocated.toml");
@@ -49,6 +50,7 @@ impl Contents {
         let texts = [
             ("install.sh", INSTALL, 0o755),
             ("systemd/geolocated.service", UNIT, 0o644),
+            ("systemd/geolocated-gpu.conf", GPU, 0o644),
             ("systemd/geolocated.sysusers.conf", ACCOUNT, 0o644),
             ("systemd/geolocated.tmpfiles.conf", FOLDERS, 0o644),
         ];
@@ -108,7 +110,7 @@ impl Contents {
     fn generation(&mut self, folder: &Path, keys: &[String]) -> anyhow::Result<()> {
         let folder = folder.canonicalize().with_context(|| format!("{}: cannot be read", folder.display()))?;
         let generation = Generation::open(&folder, &ring(keys)?)?;
-        generation.verify(&mut Stamps::none(), &mut |_| {})?;
+        generation.verify(&mut Stamps::none(), &mut |_| Ok(()))?;
         self.tree(&folder, &format!("index/gen-{}", generation.manifest().counter))
     }
 

@@ -31,6 +31,7 @@ done
 mkdir -p "$root$prefix/lib/systemd/system"
 sed "s#/usr/bin/#$prefix/bin/#" systemd/geolocated.service >"$root$prefix/lib/systemd/system/geolocated.service"
 chmod 644 "$root$prefix/lib/systemd/system/geolocated.service"
+put 644 systemd/geolocated-gpu.conf "$prefix/share/doc/geolocated/geolocated-gpu.conf"
 put 644 systemd/geolocated.sysusers.conf "$prefix/lib/sysusers.d/geolocated.conf"
 put 644 systemd/geolocated.tmpfiles.conf "$prefix/lib/tmpfiles.d/geolocated.conf"
 

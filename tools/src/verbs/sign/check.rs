@@ -84,7 +84,7 @@ pub(crate) fn ring(keys: &[String]) -> anyhow::Result<KeyRing> {
 
 fn examine(folder: &Path, ring: &KeyRing) -> Result<(Generation, usize), GenerationError> {
     let generation = Generation::open(folder, ring)?;
-    generation.open_shards(&mut Stamps::none(), &mut |_| {})?;
+    generation.open_shards(&mut Stamps::none(), &mut |_| Ok(()))?;
     let golden = GoldenList::load(&generation)?.map_or(0, |list| list.queries.len());
     Ok((generation, golden))
 }

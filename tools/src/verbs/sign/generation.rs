@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use geolocated::calibration::{Calibration, digests};
 use geolocated::generations::{
     FileRole, GOLDEN_NAME, GenerationManifest, KeyId, MANIFEST_NAME, ManifestFile, SIGNATURE_NAME, counter_of_name,
 };
@@ -129,7 +130,8 @@ fn files(folder: &Path) -> anyhow::Result<Vec<(String, FileRole)>> {
     Ok(files)
 }
 
-/// The shards, of which every byte is verified, and the encoder's manifest, which must be of their space.
+/// The shards, of which every byte is verified, and what must be of them: the encoder's manifest of their space, the
+/// calibration of their digests.
 fn shards(folder: &Path, files: &[(String, FileRole)]) -> anyhow::Result<ShardSet> {
     let of = |role| files.iter().filter(move |file| file.1 == role).map(|(path, _)| folder.join(path));
     let paths: Vec<PathBuf> = of(FileRole::Shard).collect();
@@ -142,6 +144,19 @@ fn shards(folder: &Path, files: &[(String, FileRole)]) -> anyhow::Result<ShardSe
         let manifest = Manifest::load(&model)?;
         let (found, expected) = (manifest.space().as_str(), shards.space());
         ensure!(found == expected, "{}: expected a model of space {expected}, found {found}", model.display());
+    }
+    if let Some(path) = of(FileRole::Calibration).find(|path| path.ends_with("calibration.toml")) {
+        let (found, expected) = (Calibration::load(&path)?, digests(&shards));
+        let is_of_it = found.space == shards.space() && found.shards == expected;
+        ensure!(
+            is_of_it,
+            "{}: expected a calibration of these shards ({}, {}), found one of {}, {}: calibrate again",
+            path.display(),
+            shards.space(),
+            expected.join(" "),
+            found.space,
+            found.shards.join(" ")
+        );
     }
     Ok(shards)
 }

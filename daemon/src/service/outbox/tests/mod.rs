@@ -6,9 +6,9 @@ mod world;
 
 use proptest::prelude::*;
 
-use self::faulty_folder::Mishap;
 use self::world::{Event, LIMITS, World, story};
 use super::OutboxLimits;
+use crate::faulty_disk::Mishap;
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
@@ -80,7 +80,7 @@ fn the_disk_may_fail_at_any_call() {
         let calls = told(&events, None).folder.calls();
         assert!(calls > 50, "{calls}");
         for call in 1..=calls {
-            told(&events, Some((call, Mishap::Fail))).settle();
+            told(&events, Some((call, Mishap::Error))).settle();
         }
     }
 }

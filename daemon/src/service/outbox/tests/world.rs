@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::super::commit::OutboxFolder;
 use super::super::record::Content;
 use super::super::{Outbox, OutboxLimits, RecordId};
-use super::faulty_folder::{FaultyFolder, Mishap, Numbers};
+use super::faulty_folder::FaultyFolder;
+use crate::faulty_disk::{Mishap, Numbers};
 use crate::service::Counters;
 use crate::service::health::Health;
 
@@ -139,7 +140,7 @@ impl World {
                     self.known.get_mut(&at).unwrap().set_aside = true;
                 }
             }
-            Event::FailAt(calls) => self.folder.plan(Some((u64::from(*calls) + 1, Mishap::Fail))),
+            Event::FailAt(calls) => self.folder.plan(Some((u64::from(*calls) + 1, Mishap::Error))),
             Event::StopAt(calls) => self.folder.plan(Some((u64::from(*calls) + 1, Mishap::Stop))),
             Event::Full(full) => self.folder.set_full(*full),
             Event::ReadOnly(read_only) => self.folder.set_read_only(*read_only),

@@ -1,65 +1,44 @@
 //! Generations over HTTP, from a server that cuts, stalls and lies.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-// Helpers of tests may fail loudly.
-
-#[path = "models_pull/server.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod server;
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use server::{Deed, Server};
-use support::broker::Broker;
-use support::client::{Client, Message};
-use support::daemon::Daemon;
-use support::generation::{self, Keys, bring, make};
-use support::shared::Flight;
-use support::wait_for;
 
-const BASE: &str = "geolocated/field/drone-7";
+use crate::server::{Deed, Server};
+use crate::support::client::Message;
+use crate::support::daemon::Daemon;
+use crate::support::fleet::Fleet;
+use crate::support::generation::{bring, make};
+use crate::support::schema::assert_valid;
+use crate::support::wait_for;
 
 struct Scene {
-    flight: Flight,
-    folder: tempfile::TempDir,
-    home: tempfile::TempDir,
-    shard: PathBuf,
-    keys: Keys,
-    broker: Broker,
-    client: Client,
+    fleet: Fleet,
     server: Server,
 }
 
 impl Scene {
     /// A device that serves generation 1, and a server that has none yet.
     fn new(test: &str) -> Option<Self> {
-        let flight = Flight::caliterra(test)?;
-        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let shard = flight.build(home.path());
-        let keys = Keys::make(home.path(), "fleet");
-        let broker = Broker::start();
-        let client = Client::connect(broker.port, "watcher", &[&format!("{BASE}/#")]);
-        bring(&make(home.path(), 1, &shard, &keys, &[]), &folder.path().join("index"));
-        Some(Self { flight, folder, home, shard, keys, broker, client, server: Server::start() })
+        let fleet = Fleet::new(test)?;
+        bring(&fleet.make(1, &[]), &fleet.index());
+        Some(Self { fleet, server: Server::start() })
     }
 
-    fn start(&mut self, more: &str) -> Daemon {
+    fn start(&self, more: &str) -> Daemon {
         let update = format!("[update]\nurl = {:?}\ninterval_s = 1.0\n{more}", self.server.url("/fleet"));
-        let url = self.broker.url();
-        let model = Some(self.flight.model.as_path());
-        Daemon::start(&generation::settings(self.folder.path(), &url, &[&self.keys], model, &update))
+        Daemon::start(&self.fleet.config(&update))
     }
 
     /// A generation at home: the shard of the first, and a file of its own.
     fn make(&self, counter: u64) -> PathBuf {
-        let folder = self.home.path().join(format!("gen-{counter}"));
+        let folder = self.fleet.home.path().join(format!("gen-{counter}"));
         fs::create_dir_all(folder.join("calibration")).unwrap();
         let numbers: Vec<u8> = (0..300_000_u32).flat_map(|at| (at ^ counter as u32).to_le_bytes()).collect();
         fs::write(folder.join("calibration/numbers.bin"), numbers).unwrap();
-        make(self.home.path(), counter, &self.shard, &self.keys, &["--golden", "2"])
+        make(self.fleet.home.path(), counter, &self.fleet.shard, &self.fleet.keys, &["--golden", "2"])
     }
 
     /// Puts a generation onto the server.
@@ -82,7 +61,7 @@ impl Scene {
 
     fn update(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let is_wanted = |message: &Message| message.topic.ends_with("/info") && wanted(&message.json()["generations"]);
-        let info = self.client.next(what, is_wanted).json();
+        let info = self.fleet.client.next(what, is_wanted).json();
         assert_valid("info", &info);
         info["generations"].clone()
     }
@@ -92,24 +71,8 @@ impl Scene {
             let said = message.json();
             message.topic.ends_with("/status") && said["reason"].as_str().is_some_and(|reason| reason.contains(part))
         };
-        self.client.next(&format!("a status with {part:?}"), is_told);
+        self.fleet.client.next(&format!("a status with {part:?}"), is_told);
     }
-
-    fn serves(&mut self, id: &str) -> u64 {
-        let frame = self.flight.frame(&self.flight.files("query")[0]);
-        self.client.publish_with(&format!("{BASE}/cam/nadir/frame"), frame, &[("id", id)]);
-        let is_fix = |message: &Message| message.topic.ends_with("/fix") && message.json()["id"] == id;
-        self.client.next(id, is_fix).json()["index"]["generation"].as_u64().unwrap()
-    }
-}
-
-fn assert_valid(schema: &str, instance: &Value) {
-    let path = format!("{}/../daemon/schema/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
-    let schema: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
-    let problems: Vec<String> =
-        validator.iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(problems.is_empty(), "{path}: {problems:?}\n{instance:#}");
 }
 
 #[test]
@@ -124,7 +87,7 @@ fn a_newer_generation_is_fetched_with_what_the_device_lacks_and_activated() {
     scene.server.misbehave(own, &[Deed::Cut(400_000), Deed::Status(503, ""), Deed::Cut(200_000)]);
     let mut daemon = scene.start("");
     scene.update("generation 2", |generations| generations["active"] == 2);
-    assert_eq!(scene.serves("after"), 2, "{}", daemon.log());
+    assert_eq!(scene.fleet.serves(), 2, "{}", daemon.log());
     assert!(scene.server.requests("/fleet/gen-2/reference.shard").is_empty(), "the device has this shard");
     let requests = scene.server.requests(own);
     let resumed: Vec<&str> = requests.iter().filter_map(|request| request.header("range")).collect();
@@ -139,9 +102,9 @@ fn a_newer_generation_is_fetched_with_what_the_device_lacks_and_activated() {
         scene.publish(&next);
         scene.update("the next one", |generations| generations["active"] == counter);
     }
-    let own = scene.folder.path().join("state/generations");
+    let own = scene.fleet.folder.path().join("state/generations");
     assert!(!own.join("gen-2").exists() && own.join("gen-3").exists() && own.join("gen-4").exists());
-    assert!(scene.folder.path().join("index/gen-1").exists());
+    assert!(scene.fleet.folder.path().join("index/gen-1").exists());
     daemon.assert_running();
 }
 
@@ -162,16 +125,16 @@ fn a_server_that_lies_is_named_and_what_served_before_serves() {
     scene.degraded("expected the name of a generation");
     // The newest is said to be an older one: nothing is done.
     scene.server.put("/fleet/latest", b"gen-1\n");
-    scene.client.next("to be online", |message| {
+    scene.fleet.client.next("to be online", |message| {
         message.topic.ends_with("/status") && message.json() == json!({"state": "online"})
     });
     let own = "/fleet/gen-2/calibration/numbers.bin";
     scene.server.misbehave(own, &[Deed::Falsify, Deed::Announce(5), Deed::Chunked, Deed::Falsify]);
     scene.server.put("/fleet/latest", b"gen-2\n");
     scene.degraded("numbers.bin: expected sha256");
-    assert_eq!(scene.serves("meanwhile"), 1);
+    assert_eq!(scene.fleet.serves(), 1);
     scene.update("generation 2", |generations| generations["active"] == 2);
-    assert_eq!(scene.serves("after"), 2, "{}", daemon.log());
+    assert_eq!(scene.fleet.serves(), 2, "{}", daemon.log());
     daemon.assert_running();
 }
 
@@ -191,13 +154,13 @@ fn a_link_that_is_down_is_no_fault_and_a_kill_in_the_midst_is_resumed() {
         (&seen["update"]["counter"], &seen["update"]["total_bytes"]),
         (&json!(2), &seen["update"]["total_bytes"])
     );
-    let part = scene.folder.path().join("state/generations/.fetching-2/calibration/numbers.bin.part");
+    let part = scene.fleet.folder.path().join("state/generations/.fetching-2/calibration/numbers.bin.part");
     wait_for("a part", || fs::metadata(&part).is_ok_and(|part| part.len() >= 600_000).then_some(()));
     daemon.signal("KILL");
     daemon.wait();
     let _daemon = scene.start("");
     scene.update("generation 2", |generations| generations["active"] == 2);
-    let status = scene.client.next_within(Duration::ZERO, |message| {
+    let status = scene.fleet.client.next_within(Duration::ZERO, |message| {
         message.topic.ends_with("/status") && message.json()["state"] == "degraded"
     });
     assert!(status.is_none(), "{status:?}");
