@@ -17,6 +17,7 @@ pub mod evaluated_hints;
 pub mod evaluation;
 pub mod evaluation_page;
 pub mod explain;
+mod import;
 pub mod index_args;
 mod json_spool;
 pub mod labels;

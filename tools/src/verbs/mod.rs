@@ -7,6 +7,7 @@ pub mod calibrate;
 pub mod demo;
 pub mod doctor;
 pub mod evaluate;
+pub mod import;
 pub mod inspect;
 pub mod locate;
 pub mod merge;

@@ -15,6 +15,7 @@ mod common;
 mod deltas;
 mod evaluate;
 mod flat_memory;
+mod import;
 mod integrity;
 mod labels;
 mod locate;
