@@ -194,8 +194,11 @@ impl Sink {
         if let Some(reason) = self.without.reason(row.photo, row.user) {
             return Err((reason, "it is among the photos or users of --without".to_owned()));
         }
-        let path = path_below(&self.root, row.file).map_err(|error| (error.reason(), error.to_string()))?;
+        if row.file.starts_with('/') || row.file.contains("..") {
+            path_below(&self.root, row.file).map_err(|error| (error.reason(), error.to_string()))?;
+        }
         let Pictures::Below { placeholder_bytes } = self.pictures else { return Ok(()) };
+        let path = self.root.join(row.file);
         match fs::metadata(&path) {
             Ok(found) if found.is_file() && found.len() == 0 => Err(("empty_picture", "the file is empty".to_owned())),
             Ok(found) if found.is_file() && found.len() <= placeholder_bytes => {

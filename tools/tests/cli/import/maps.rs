@@ -243,5 +243,6 @@ fn the_orthophoto_as_a_geotiff_finds_as_much_as_the_tiles_that_were_cut_from_it(
     let ours = recall(&shared, (&out, &folder.path().join("images")), folder.path());
     let theirs = recall(&shared, (&set.join("tiles.csv"), &set), folder.path());
     println!("Recall@1 and @5 within 25 m: {ours:?} with our tiles, {theirs:?} with those of the set");
-    assert!((ours.0 - theirs.0).abs() <= 0.02 && (ours.1 - theirs.1).abs() <= 0.02, "{ours:?}, {theirs:?}");
+    // Ours are a few more, at the edges, and may find more.
+    assert!(ours.0 >= theirs.0 - 0.02 && ours.1 >= theirs.1 - 0.02, "{ours:?}, {theirs:?}");
 }
