@@ -46,6 +46,7 @@ pub mod sequence_report;
 mod sorter;
 pub mod split;
 pub mod svg;
+pub mod systems;
 pub mod unit_vector;
 pub mod verbs;
 pub mod world;

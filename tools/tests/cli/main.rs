@@ -25,4 +25,5 @@ mod rerank;
 mod resuming;
 mod search;
 mod sequence;
+mod systems;
 mod world;
