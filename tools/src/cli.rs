@@ -40,6 +40,7 @@ enum Verb {
     Bundle(Box<verbs::bundle::BundleArgs>),
     Calibrate(Box<verbs::calibrate::CalibrateArgs>),
     Import(Box<verbs::import::ImportArgs>),
+    Sample(Box<verbs::sample::SampleArgs>),
 }
 
 /// How a verb ended that did not fail.
@@ -97,6 +98,7 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Bundle(args) => verbs::bundle::run(&args),
         Verb::Calibrate(args) => verbs::calibrate::run(&args),
         Verb::Import(args) => verbs::import::run(&args),
+        Verb::Sample(args) => verbs::sample::run(&args),
     }
 }
 

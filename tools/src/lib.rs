@@ -38,6 +38,7 @@ pub mod rerank_args;
 pub mod rerank_figures;
 pub mod rerank_report;
 pub mod runtime_args;
+mod sampling;
 mod scratch;
 pub mod search_args;
 pub mod section_purpose;

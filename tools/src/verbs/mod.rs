@@ -13,6 +13,7 @@ pub mod locate;
 pub mod merge;
 pub mod models;
 pub mod outbox;
+pub mod sample;
 pub mod search;
 pub mod sign;
 pub mod verify;

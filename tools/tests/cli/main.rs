@@ -23,6 +23,7 @@ mod partition;
 mod pictures;
 mod rerank;
 mod resuming;
+mod sample;
 mod search;
 mod sequence;
 mod systems;
