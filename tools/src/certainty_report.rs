@@ -258,6 +258,7 @@ mod tests {
             published: if radii.is_some() { Published::Fix } else { Published::NoFix("out_of_coverage") },
             judged: Judged { reference_m: vec![], fix_m: radii.map(|_| error_m) },
             labelled: None,
+            labelled_by_retrieval: None,
             stages: StageTimes::default(),
             retrieved: Judged::default(),
             second: vec![],

@@ -39,6 +39,8 @@ enum Verb {
     Sign(Box<verbs::sign::SignArgs>),
     Bundle(Box<verbs::bundle::BundleArgs>),
     Calibrate(Box<verbs::calibrate::CalibrateArgs>),
+    Import(Box<verbs::import::ImportArgs>),
+    Sample(Box<verbs::sample::SampleArgs>),
 }
 
 /// How a verb ended that did not fail.
@@ -95,6 +97,8 @@ fn run(verb: Verb) -> anyhow::Result<Status> {
         Verb::Sign(args) => verbs::sign::run(&args),
         Verb::Bundle(args) => verbs::bundle::run(&args),
         Verb::Calibrate(args) => verbs::calibrate::run(&args),
+        Verb::Import(args) => verbs::import::run(&args),
+        Verb::Sample(args) => verbs::sample::run(&args),
     }
 }
 

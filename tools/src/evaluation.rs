@@ -48,6 +48,8 @@ pub struct Answered {
     pub judged: Judged,
     /// Labels of the query, where it has some, with what was found.
     pub labelled: Option<Labelled>,
+    /// The same before any reranking.
+    pub labelled_by_retrieval: Option<Labelled>,
     /// Milliseconds per stage.
     pub stages: StageTimes,
     /// Distances to the truth before any reranking.
@@ -131,6 +133,8 @@ pub struct SecondAnswer {
     pub reranking: Reranking,
     /// Distances to the truth.
     pub judged: Judged,
+    /// Labels of the query, where it has some, with what was found.
+    pub labelled: Option<Labelled>,
     /// Whether the best candidate is another one than before.
     pub changed_top1: bool,
     /// Metres between the truth and each candidate that could be moved to the top: those of the compared places.
@@ -319,6 +323,7 @@ fn answer_again(
             let observation = stages.observe(query, Some(frame), &reranked.prediction);
             answered = Answered {
                 retrieved: answered.retrieved,
+                labelled_by_retrieval: answered.labelled_by_retrieval,
                 picture: answered.picture,
                 observation,
                 ..judge(query, Ok(reranked.prediction))
@@ -350,9 +355,11 @@ fn second_answer(
         second_m: metres_of(pair.second),
     };
     let top1 = |prediction: &Prediction| prediction.similar.first().map(|first| (first.shard, first.row));
+    let again = judge(query, Ok(reranked.prediction.clone()));
     Some(SecondAnswer {
         reranking: reranked.prediction.reranking.clone()?,
-        judged: judge(query, Ok(reranked.prediction.clone())).judged,
+        judged: again.judged,
+        labelled: again.labelled,
         changed_top1: top1(&reranked.prediction) != top1(retrieved),
         compared_m: compared.map(|(metres, _)| *metres).collect(),
         pairs: ranking.comparisons.iter().map(pair).collect(),
@@ -372,7 +379,8 @@ pub(crate) fn frame(file: &str, encoded: Vec<u8>) -> Frame {
     }
 }
 
-fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered {
+/// A prediction held against the truth; the error says why there is none.
+pub(crate) fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered {
     let truth = &query.pose.place;
     let from_truth_m = |lat_deg, lon_deg| distance_m(truth.lat_deg, truth.lon_deg, lat_deg, lon_deg);
     let mut answered = Answered {
@@ -385,6 +393,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
             semi_positives: query.pose.semi_positives.clone(),
             found: Vec::new(),
         }),
+        labelled_by_retrieval: None,
         stages: StageTimes::default(),
         retrieved: Judged::default(),
         second: Vec::new(),
@@ -423,6 +432,7 @@ fn judge(query: &Query<'_>, prediction: Result<Prediction, String>) -> Answered 
         Outcome::Error(error) => Published::Error(error.to_string()),
     };
     answered.retrieved = answered.judged.clone();
+    answered.labelled_by_retrieval = answered.labelled.clone();
     answered
 }
 

@@ -160,10 +160,22 @@ pub struct LabelFigures {
     pub top1: f64,
     /// Share of queries whose `positive` reference is among the first 5.
     pub top5: f64,
+    /// Share of queries whose `positive` reference is among the first 10.
+    pub top10: f64,
     /// Share of queries whose `positive` reference is among the first 1 % of all references, at least one.
     pub top_1_percent: f64,
     /// Share of queries where nothing but semi-positive references comes before the `positive` one.
     pub hit_rate: f64,
+}
+
+impl LabelFigures {
+    /// The same for people, on a line that begins with `title`.
+    pub fn text(&self, title: &str) -> String {
+        let Self { top1, top5, top10, top_1_percent, hit_rate } = self;
+        format!(
+            "{title}: top1 {top1:.3}, top5 {top5:.3}, top10 {top10:.3}, top 1 % {top_1_percent:.3}, hit rate {hit_rate:.3}\n"
+        )
+    }
 }
 
 /// One query's labels and what was found for it.
@@ -179,7 +191,7 @@ pub struct Labelled {
 
 /// How many references must be found so that [`label_figures`] can be computed.
 pub fn ranks_for_labels(references: usize, most_semi_positives: usize) -> usize {
-    references.div_ceil(100).max(most_semi_positives.saturating_add(1)).max(5)
+    references.div_ceil(100).max(most_semi_positives.saturating_add(1)).max(10)
 }
 
 /// The figures of labelled queries; `references` is the number of all references. `None` without queries.
@@ -194,6 +206,7 @@ pub fn label_figures(queries: &[Labelled], references: usize) -> Option<LabelFig
     Some(LabelFigures {
         top1: among(1),
         top5: among(5),
+        top10: among(10),
         top_1_percent: among(references.div_ceil(100).max(1)),
         hit_rate: share(queries, hit),
     })
@@ -272,10 +285,10 @@ mod tests {
         };
         let queries = [query(&["p", "n"]), query(&["s", "t", "p"]), query(&["s", "n", "p"]), query(&["n", "n"])];
         let figures = label_figures(&queries, 201).unwrap();
-        assert_eq!(figures, LabelFigures { top1: 0.25, top5: 0.75, top_1_percent: 0.75, hit_rate: 0.5 });
+        assert_eq!(figures, LabelFigures { top1: 0.25, top5: 0.75, top10: 0.75, top_1_percent: 0.75, hit_rate: 0.5 });
         assert_eq!(label_figures(&queries, 200).unwrap().top_1_percent, 0.25);
         assert_eq!(label_figures(&[], 200), None);
         assert_eq!(ranks_for_labels(2_001, 3), 21);
-        assert_eq!(ranks_for_labels(10, 7), 8);
+        assert_eq!((ranks_for_labels(10, 7), ranks_for_labels(10, 17)), (10, 18));
     }
 }

@@ -15,6 +15,7 @@ use crate::metrics::{
 };
 use crate::rerank_report::RerankFigures;
 use crate::sequence_report::SequenceFigures;
+use crate::systems::SystemReport;
 
 /// Below so many queries the table shows the bootstrap intervals beside the figures.
 const FEW_QUERIES: usize = 200;
@@ -98,6 +99,9 @@ pub struct Report {
     /// Figures of labelled queries.
     #[serde(flatten)]
     pub labels: Option<LabelFigures>,
+    /// The same figures without reranking; absent where there was none, and without labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels_by_retrieval: Option<LabelFigures>,
     /// 95 % bootstrap intervals of `recall` and `within_m`.
     pub intervals: Intervals,
     /// The same figures by the values of a column.
@@ -124,6 +128,9 @@ pub struct Report {
     /// Single frames against the track of their flight; absent where none was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<SequenceFigures>,
+    /// What a published system did; absent for our own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemReport>,
     /// Quantiles of the wall-clock milliseconds of each stage, over all frames.
     pub ms: Ordered<Ordered<f64>>,
     /// What was evaluated.
@@ -144,9 +151,11 @@ impl Report {
         let all = Group::of(&judged, thresholds, true);
         let errors_m: Vec<f64> = judged.iter().filter_map(|query| query.fix_m).collect();
         let labelled: Vec<Labelled> = queries.iter().filter_map(|answer| answer.labelled.clone()).collect();
+        let by_retrieval: Vec<Labelled> =
+            queries.iter().filter_map(|answer| answer.labelled_by_retrieval.clone()).collect();
         let number = queries.iter().map(|query| query.second.len()).max().unwrap_or_default();
         let strategies: Vec<RerankFigures> =
-            (0..number).filter_map(|number| RerankFigures::of(&queries, number, thresholds)).collect();
+            (0..number).filter_map(|number| RerankFigures::of(&queries, number, thresholds, references)).collect();
         let retrieved = || queries.iter().map(|answer| answer.retrieved.clone()).collect::<Vec<_>>();
         let named = |figures: &RerankFigures| (figures.strategy.as_str().to_owned(), figures.clone());
         let count = |published: &Published| queries.iter().filter(|answer| answer.published == *published).count();
@@ -167,6 +176,7 @@ impl Report {
             bad_frames: BadFrames::of(answers),
             hints_ignored: hints_ignored(answers),
             labels: label_figures(&labelled, references),
+            labels_by_retrieval: label_figures(&by_retrieval, references).filter(|_| !strategies.is_empty()),
             intervals: all.intervals,
             by: by.iter().map(|column| (column.clone(), groups(&queries, column, thresholds))).collect(),
             baselines: Ordered(Vec::new()),
@@ -176,6 +186,7 @@ impl Report {
             radius: None,
             abstention: None,
             sequence: None,
+            system: None,
             ms: stage_quantiles(answers),
             evaluated,
         }
@@ -277,6 +288,9 @@ impl Report {
         if let Some(sequence) = &self.sequence {
             text.push_str(&sequence.text());
         }
+        if let Some(system) = &self.system {
+            text.push_str(&system.text());
+        }
         match (&self.rerank, self.strategies.0.as_slice()) {
             (Some(rerank), []) => text.push_str(&rerank.text()),
             (_, strategies) => strategies.iter().for_each(|(_, figures)| text.push_str(&figures.text())),
@@ -302,11 +316,11 @@ impl Report {
         if let (Some(p50), Some(p90)) = (self.error_m.get("p50"), self.error_m.get("p90")) {
             let _ = writeln!(text, "error of fixes: median {p50:.1} m, 90 % within {p90:.1} m");
         }
-        if let Some(LabelFigures { top1, top5, top_1_percent, hit_rate }) = self.labels {
-            let _ = writeln!(
-                text,
-                "labels: top1 {top1:.3}, top5 {top5:.3}, top 1 % {top_1_percent:.3}, hit rate {hit_rate:.3}"
-            );
+        if let Some(labels) = &self.labels_by_retrieval {
+            text.push_str(&labels.text("labels by retrieval"));
+        }
+        if let Some(labels) = &self.labels {
+            text.push_str(&labels.text("labels"));
         }
         let stage = |(name, figures): &(String, Ordered<f64>)| {
             let at = |key| figures.get(key).copied().unwrap_or_default();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::bootstrap;
 use crate::evaluation::{Answered, SecondAnswer};
-use crate::metrics::{Judged, Ordered, Threshold, quantile, share};
+use crate::metrics::{Judged, LabelFigures, Labelled, Ordered, Threshold, label_figures, quantile, share};
 use crate::report::Group;
 use crate::rerank_figures::{ReliabilityBin, Stated, auroc, calibration_error, reliability, sigmoid};
 
@@ -46,6 +46,9 @@ pub struct RerankFigures {
     /// By threshold in metres: answers about one candidate. Absent without any.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub pointwise: Ordered<PointwiseFigures>,
+    /// How labelled references are found after this strategy; absent without labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelFigures>,
     /// Recall and published positions after this strategy.
     #[serde(flatten)]
     pub after: Group,
@@ -97,7 +100,7 @@ pub struct PointwiseFigures {
 impl RerankFigures {
     /// The figures of the `number`-th strategy over all queries, of which those without candidates have no second
     /// answer; `None` when no query has one.
-    pub fn of(queries: &[&Answered], number: usize, thresholds: &[Threshold]) -> Option<Self> {
+    pub fn of(queries: &[&Answered], number: usize, thresholds: &[Threshold], references: usize) -> Option<Self> {
         let second: Vec<&SecondAnswer> = queries.iter().filter_map(|query| query.second.get(number)).collect();
         let strategy = second.first()?.reranking.strategy;
         // A query without candidates stays as it was.
@@ -127,6 +130,7 @@ impl RerankFigures {
             ceiling: ceiling(queries, number, thresholds),
             pairwise: pairwise(&second, thresholds),
             pointwise: pointwise(&second, strategy, thresholds),
+            labels: label_figures(&labelled(queries, number), references),
             after: Group::of(&after, thresholds, true),
         })
     }
@@ -145,6 +149,9 @@ impl RerankFigures {
             self.worsened,
             listed(&self.stopped_by)
         );
+        if let Some(labels) = &self.labels {
+            text += &labels.text(self.strategy.as_str());
+        }
         for (threshold, gain) in &self.top1.0 {
             let [low, high] = gain.interval;
             let _ = write!(
@@ -169,6 +176,15 @@ impl RerankFigures {
         }
         text
     }
+}
+
+/// The labels of all queries with what was found after a strategy; a query that was not reranked stays as it was.
+fn labelled(queries: &[&Answered], number: usize) -> Vec<Labelled> {
+    let of = |query: &&Answered| match query.second.get(number) {
+        Some(second) => second.labelled.clone(),
+        None => query.labelled_by_retrieval.clone(),
+    };
+    queries.iter().filter_map(of).collect()
 }
 
 fn passed(passed: bool) -> &'static str {

@@ -81,16 +81,22 @@ pub(super) struct Client {
     certificates: usize,
 }
 
+/// How servers are known: by the system's certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`). Also how many were found.
+pub fn tls_config() -> (TlsConfig, usize) {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let certificates: Vec<_> = found.iter().map(|found| Certificate::from_der(found).to_owned()).collect();
+    let count = certificates.len();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(certificates)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    (tls.build(), count)
+}
+
 impl Client {
     pub(super) fn new(patience: &Patience, token: Option<Token>) -> Self {
-        let found = rustls_native_certs::load_native_certs().certs;
-        let certificates: Vec<_> = found.iter().map(|found| Certificate::from_der(found).to_owned()).collect();
-        let count = certificates.len();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(certificates)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let (tls, count) = tls_config();
         let config = Agent::config_builder()
-            .tls_config(tls.build())
+            .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)

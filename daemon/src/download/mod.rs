@@ -20,7 +20,7 @@ use std::time::Duration;
 use url::Url;
 
 use self::client::Client;
-pub use self::client::{Token, TokenError};
+pub use self::client::{Token, TokenError, tls_config};
 pub use self::error::DownloadError;
 pub use self::space::free_bytes;
 use self::transfer::Transfer;

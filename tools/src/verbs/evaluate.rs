@@ -11,7 +11,7 @@ use geolocated::locate::track::{CameraKind, Motion, TrackOptions, WindowOptions}
 use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
-use index_shards::SearchOptions;
+use index_shards::{Filter, SearchOptions};
 use quantized_models::DecodeLimits;
 
 use crate::baseline::Baseline;
@@ -38,6 +38,8 @@ use crate::search_args::EndsArgs;
 use crate::sequence::{Following, follow};
 use crate::sequence_report::{SequenceFigures, write_pages};
 use crate::split::{Split, roles, select};
+use crate::systems::args::{SystemArgs, SystemName};
+use crate::systems::{self, Inputs, SystemReport};
 use crate::unit_vector::normalise;
 
 /// The roles that are run where roles are known; the first must occur.
@@ -142,6 +144,8 @@ pub struct EvaluateArgs {
     /// told within a flight (column flight), by the times of its frames
     #[arg(long, value_name = "KIND[,...]", value_delimiter = ',', default_value = "dark,covered,over_exposed,frozen")]
     refuse: Vec<RefuseArg>,
+    #[command(flatten)]
+    system: SystemArgs,
     /// Exit with status 3 when this does not hold of the JSON; may be given several times
     #[arg(long, value_name = "'recall.1.25>=0.85'")]
     require: Vec<Requirement>,
@@ -177,7 +181,10 @@ impl EvaluateArgs {
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let strategies = strategies(args)?;
     let limits = DecodeLimits::default();
-    let table = load_truth(args.poses.as_deref(), args.images.as_deref(), &args.by, &limits)?;
+    // A system's cells are computed, not columns.
+    let columns: Vec<String> =
+        args.by.iter().filter(|column| !(args.system.asks_a_generator() && *column == "cell")).cloned().collect();
+    let table = load_truth(args.poses.as_deref(), args.images.as_deref(), &columns, &limits)?;
     let hints = EvaluatedHints::new(&args.hints, args.cut_corners, args.centre, &table)?;
     if args.centre && args.threads > 1 {
         bail!("--centre: expected --threads 1, since a flight's mean is that of its frames so far");
@@ -187,19 +194,32 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let shards = args.index.open()?;
     let semi_positives = queries.iter().map(|query| query.pose.semi_positives.len()).max().unwrap_or_default();
     let labelled = queries.iter().any(|query| query.pose.positive.is_some());
+    let is_rerank = args.system.system == Some(SystemName::Rerank);
+    if is_rerank && !labelled {
+        bail!("--system rerank: expected labelled poses (column positive), as geolocate import vigor writes them");
+    }
     let for_labels = if labelled { ranks_for_labels(shards.len(), semi_positives) } else { 0 };
-    let k = RANKS.into_iter().chain([for_labels]).max().unwrap_or_default();
+    let for_system = if args.system.asks_a_generator() { args.system.retrieved() } else { 0 };
+    let k = RANKS.into_iter().chain([for_labels, for_system]).max().unwrap_or_default();
     if let Some(path) = &args.query_vectors {
         let mut reader = NpyReader::open(path)?;
         check_width(&reader, &shards)?;
         read_vectors(&mut reader, &table, &mut queries)?;
     }
-    let search = args.ends.apply(SearchOptions { k, ..SearchOptions::default() });
+    let filter = Filter { sources: args.system.sources(), ..Filter::default() };
+    let search = args.ends.apply(SearchOptions { k, filter, ..SearchOptions::default() });
     let following = args.sequence.then(|| following(args));
     let observed = following.as_ref().map(|following| following.options.candidates);
     let pool = if strategies.is_empty() { observed.unwrap_or_default() } else { args.second.pool() };
     let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
     let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
+    if args.system.asks_a_generator() {
+        let images = args.images.as_deref();
+        let (by, threads, hints) = (args.by.as_slice(), args.threads, &hints);
+        let inputs = Inputs { pipeline: &pipeline, queries: &queries, images, by, hints, threads };
+        let (report, answers) = systems::run(&args.system, &inputs)?;
+        return finish(args, &pipeline, &report, &answers);
+    }
     let reranker = open_reranker(args, &strategies, &pipeline)?;
     let (answers, sequence) = answer(args, hints, (&pipeline, reranker.as_ref()), &strategies, &queries, following)?;
     let evaluated = Evaluated {
@@ -211,17 +231,22 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let mut report = Report::new(&answers, pipeline.shards().len(), &args.thresholds_m, &args.by, evaluated);
     report.add_certainty(&answers, right_within_m);
     report.sequence = sequence;
+    report.system = is_rerank.then(|| SystemReport::of_rerank(pipeline.shards(), args.system.sources()));
     add_baselines(args, &pipeline, &queries, &limits, &mut report)?;
+    finish(args, &pipeline, &report, &answers)
+}
+
+/// Writes the report in all forms that are asked for, and checks what is required of it.
+fn finish(args: &EvaluateArgs, pipeline: &Pipeline, report: &Report, answers: &[Answered]) -> anyhow::Result<Status> {
     if let Some(folder) = &args.html {
-        let page =
-            EvaluationPage { pipeline: &pipeline, images: args.images.as_deref(), report: &report, answers: &answers };
-        page.write(folder, &limits)?;
+        let page = EvaluationPage { pipeline, images: args.images.as_deref(), report, answers };
+        page.write(folder, pipeline.limits())?;
     }
     say(args.json.as_ref(), &report.table())?;
     if let Some(json) = &args.json {
-        json.write(&report)?;
+        json.write(report)?;
     }
-    check_requirements(&args.require, &report)
+    check_requirements(&args.require, report)
 }
 
 /// What the comparator is told, once for each strategy; none where nothing is reranked.
