@@ -41,6 +41,7 @@ def evaluate(title, model, references, queries, metres, folder):
     shard, report = folder / "a.shard", folder / "a.json"
     tool("build", *references, "--encoder", MODELS / model, *RUNTIME, "--out", shard)
     tool("evaluate", "--index", shard, *queries, "--encoder", MODELS / model, *RUNTIME, "--rerank", "off",
+         "--overlap", "false",
          "--thresholds-m", metres, "--baseline", "colour,pixel,random", "--json", report)
     found, key = json.loads(report.read_text()), str(metres)
     recall, (low, high) = found["recall"], found["intervals"]["recall"]["1"][key]

@@ -15,7 +15,7 @@ use crate::locate::{Calibrated, FuseOptions, Pipeline, StageCalibration};
 use crate::whole_file;
 
 /// Version of the file's form.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// No calibration is longer.
 const MOST_BYTES: u64 = 1 << 20;
 
@@ -50,6 +50,8 @@ pub struct FuseScale {
     pub same_place_m: f64,
     /// As in [`FuseOptions::ambiguous_share`].
     pub ambiguous_share: f64,
+    /// As in [`FuseOptions::overlap`].
+    pub overlap: bool,
     /// Fitted; takes the place of [`FuseOptions::sharpness`].
     pub sharpness: f64,
 }
@@ -180,11 +182,10 @@ impl Calibration {
         if self.asked != found {
             return Err(other("a search of", &self.asked, &found));
         }
-        let says = |same_place_m: f64, ambiguous_share: f64| format!("{same_place_m} m and {ambiguous_share}");
-        let expected = says(self.fuse.same_place_m, self.fuse.ambiguous_share);
-        let found = says(fuse.same_place_m, fuse.ambiguous_share);
+        let says = |fuse: FuseScale| format!("{} m, {} and {}", fuse.same_place_m, fuse.ambiguous_share, fuse.overlap);
+        let (expected, found) = (says(self.fuse), says(FuseScale::of(fuse)));
         if expected != found {
-            return Err(other("same_place_m and ambiguous_share of", &expected, &found));
+            return Err(other("same_place_m, ambiguous_share and overlap of", &expected, &found));
         }
         Ok(())
     }
@@ -251,6 +252,7 @@ impl FuseScale {
         Self {
             same_place_m: options.same_place_m,
             ambiguous_share: options.ambiguous_share,
+            overlap: options.overlap,
             sharpness: options.sharpness,
         }
     }
@@ -265,7 +267,11 @@ fn shortened(digests: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::locate::{FEATURE_NAMES, Logistic, PipelineOptions, RadiusBand, Term};
+    use crate::locate::rerank::{StoppedBy, Strategy};
+    use crate::locate::{
+        FEATURE_NAMES, Logistic, NoFixReason, Outcome, PipelineOptions, Prediction, RadiusBand, RerankEnd, Reranking,
+        Term,
+    };
     use index_shards::{Place, PositionOf, Row, ShardDescription, ShardWriter, WriterOptions};
 
     fn pipeline(folder: &Path, name: &str, space: &str, options: PipelineOptions) -> Pipeline {
@@ -295,7 +301,8 @@ mod tests {
         let term = |name: &&str| Term { feature: (*name).to_owned(), mean: 0.0, deviation: 1.0, weight: 0.0 };
         let stage = StageCalibration {
             least_confidence: Some(0.25),
-            confidence: Logistic { intercept: 1.0, terms: FEATURE_NAMES.iter().map(term).collect() },
+            mapped: Some(Logistic { intercept: 3.0, terms: FEATURE_NAMES.iter().map(term).collect() }),
+            right: Logistic { intercept: 1.0, terms: FEATURE_NAMES.iter().map(term).collect() },
             radius: vec![RadiusBand { above: 0.0, sigmas_68: 1.0, sigmas_95: 2.5 }],
         };
         Calibration {
@@ -341,6 +348,32 @@ mod tests {
     }
 
     #[test]
+    fn what_the_comparator_takes_back_is_rejected_by_it_and_what_retrieval_withheld_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = pipeline(folder.path(), "a", "test", PipelineOptions::default());
+        let mut stored = calibration(&pipeline);
+        // Of retrieval a fix, of the comparator none: its answers would have to be surer than they are.
+        stored.reranked.as_mut().unwrap().stage.least_confidence = Some(0.9);
+        let pipeline = pipeline.with_calibration(stored.calibrated());
+        let retrieved = pipeline.locate_embedding(&[1.0, 0.0], None);
+        assert!(matches!(retrieved.outcome, Outcome::Fix(_)), "{:?}", retrieved.outcome);
+        let reranked = |first: &Prediction| {
+            let end = RerankEnd::Ran(StoppedBy::Finished);
+            let mut second = first.clone();
+            second.reranking = Some(Reranking::skipped("vlm", Strategy::Adaptive, end));
+            pipeline.certify_reranked(&mut second, first);
+            second
+        };
+        let rejected = reranked(&retrieved);
+        let Outcome::NoFix(reason) = &rejected.outcome else { panic!("{:?}", rejected.outcome) };
+        assert_eq!(reason.to_string(), "comparator_rejected");
+        assert!(rejected.certainty.unwrap().withheld.is_some());
+        let mut unsure = retrieved.clone();
+        unsure.outcome = Outcome::NoFix(NoFixReason::OutOfCoverage);
+        assert!(!matches!(reranked(&unsure).outcome, Outcome::NoFix(NoFixReason::ComparatorRejected)));
+    }
+
+    #[test]
     fn a_calibration_of_something_else_gives_no_radii_and_says_what_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calibration.toml");
@@ -354,7 +387,7 @@ mod tests {
             ("b", "test", options.clone(), "the shards"),
             ("c", "other", options, "the space test, found other"),
             ("a", "test", fewer, "16 similar, farthest dissimilar, found 8 similar"),
-            ("a", "test", wider, "50 m and 0.7, found 80 m and 0.7"),
+            ("a", "test", wider, "50 m, 0.7 and true, found 80 m, 0.7 and true"),
         ] {
             std::fs::remove_file(folder.path().join(name)).ok();
             let (pipeline, problem) = calibrate(pipeline(folder.path(), name, space, options), Some(&path));
@@ -376,7 +409,7 @@ mod tests {
         };
         let text = toml::to_string(&good).unwrap();
         for (from, to, part) in [
-            ("format = 1", "format = 2", "format: expected 1, found 2"),
+            ("format = 2", "format = 1", "format: expected 2, found 1"),
             ("sigmas_95 = 2.5", "sigmas_95 = nan", "retrieved"),
             ("least_confidence = 0.25", "least_confidence = 7.0", "out of range"),
             ("sharpness = 48.0", "sharpness = -1.0", "fuse.sharpness"),

@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 
-use geolocated::calibration::{Calibration, FittedOn, FuseScale, asked, digests};
+use geolocated::calibration::{Calibration, FORMAT, FittedOn, FuseScale, asked, digests};
 use geolocated::locate::{FEATURE_NAMES, FuseOptions, Logistic, RadiusBand, StageCalibration, Term};
 use index_shards::{SearchOptions, ShardSet};
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn calibration(shard: &Path) -> Calibration {
     let shards = ShardSet::open(&[shard.to_owned()]).unwrap();
     let term = |name: &&str| Term { feature: (*name).to_owned(), mean: 0.0, deviation: 1.0, weight: 0.0 };
     Calibration {
-        format: 1,
+        format: FORMAT,
         space: shards.space().to_owned(),
         shards: digests(&shards),
         asked: asked(&SearchOptions::default()),
@@ -40,7 +40,8 @@ fn calibration(shard: &Path) -> Calibration {
         },
         retrieved: StageCalibration {
             least_confidence: Some(0.5),
-            confidence: Logistic { intercept: 2.0, terms: FEATURE_NAMES.iter().map(term).collect() },
+            mapped: None,
+            right: Logistic { intercept: 2.0, terms: FEATURE_NAMES.iter().map(term).collect() },
             radius: vec![RadiusBand { above: 0.0, sigmas_68: 1.0, sigmas_95: 2.5 }],
         },
         reranked: None,

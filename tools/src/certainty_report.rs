@@ -112,6 +112,9 @@ pub struct Abstention {
     /// Share of the frames from outside that got one; absent without such frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outside_fixes: Option<f64>,
+    /// Share of the published fixes that are right, those from outside counted as wrong; absent without any fix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right_share: Option<f64>,
     /// Area under the ROC curve of each score for mapped ground against outside; empty without frames of both.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub auroc: Ordered<f64>,
@@ -131,8 +134,9 @@ pub struct Abstention {
 /// A score by its name; absent for answers that have none.
 type Score = (&'static str, fn(&Belief) -> Option<f64>);
 
-const SCORES: [Score; 3] = [
+const SCORES: [Score; 4] = [
     ("confidence", |belief| belief.certainty.map(|certainty| certainty.confidence)),
+    ("mapped", |belief| belief.certainty.and_then(|certainty| certainty.mapped)),
     ("cosine", |belief| belief.cosine),
     ("heaviest_share", |belief| belief.heaviest_share),
 ];
@@ -163,10 +167,12 @@ impl Abstention {
         let stated = rated(confidence, &is_right);
         let as_stated = |(probability, is_true): &(f64, bool)| Stated { probability: *probability, is_true: *is_true };
         let is_published = |answer: &&Answered| answer.published == Published::Fix;
+        let fixes: Vec<&Answered> = answered.iter().copied().filter(is_published).collect();
         Some(Self {
             right_within_m,
             inside_fixes: share(&inside, is_published),
             outside_fixes: (!outside.is_empty()).then(|| share(&outside, is_published)),
+            right_share: (!fixes.is_empty()).then(|| share(&fixes, |answer| is_right(answer))),
             auroc: areas(&|answer| !answer.outside),
             auroc_right: areas(&is_right),
             risk_coverage: SCORES.iter().filter_map(curve).collect(),
@@ -233,9 +239,10 @@ pub fn text(radius: Option<&RadiusFigures>, abstention: Option<&Abstention>) -> 
         let outside = figures.outside_fixes.unwrap_or_default();
         let _ = writeln!(
             text,
-            "mapped ground against outside, AUROC: {}; fixes inside {:.3}, outside {outside:.3}",
+            "mapped ground against outside, AUROC: {}; fixes inside {:.3}, outside {outside:.3}; right {:.3} of all fixes",
             areas.join(", "),
-            figures.inside_fixes
+            figures.inside_fixes,
+            figures.right_share.unwrap_or(f64::NAN)
         );
     }
     if let Some(error) = abstention.and_then(|figures| figures.calibration_error) {
@@ -274,7 +281,7 @@ mod tests {
                 place_m: Some(error_m),
                 is_fix: true,
                 cosine: Some(0.5),
-                certainty: Some(Certainty { confidence, radii, withheld: None }),
+                certainty: Some(Certainty { confidence, mapped: None, radii, withheld: None }),
                 ..Belief::default()
             },
         }
@@ -316,7 +323,7 @@ mod tests {
         assert!((figures.auroc.get("confidence").unwrap() - 2.0 * third).abs() < 1e-12);
         assert_eq!(figures.auroc.get("cosine"), Some(&0.5));
         assert_eq!(figures.auroc_right.get("confidence"), Some(&1.0));
-        assert_eq!((figures.inside_fixes, figures.outside_fixes), (1.0, Some(1.0)));
+        assert_eq!((figures.inside_fixes, figures.outside_fixes, figures.right_share), (1.0, Some(1.0), Some(0.5)));
         let cosine = figures.risk_coverage.get("cosine").unwrap();
         assert_eq!(cosine.len(), 1, "one threshold publishes all or nothing");
         assert!(text(None, Some(&figures)).contains("AUROC"));

@@ -7,8 +7,8 @@ use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
 use geolocated::locate::track::{Observation, Scale};
 use geolocated::locate::{
-    BadFrame, CameraContext, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason,
-    Outcome, Pipeline, Prediction, Prior, Reranking, StageTimes, distance_m,
+    BadFrame, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
+    Prediction, Prior, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
@@ -16,6 +16,7 @@ use quantized_models::{DecodeLimits, decode};
 
 use crate::baseline::{Baseline, random_rows, retrieve};
 use crate::evaluated_hints::EvaluatedHints;
+use crate::frozen::LastPictures;
 use crate::metrics::{Judged, Labelled};
 use crate::ordered::ordered_map;
 use crate::pictures;
@@ -255,12 +256,10 @@ pub fn answer_all(stages: &Stages<'_>, queries: Vec<Query<'_>>, threads: usize) 
 /// Takes the fix from frames that show the same picture as the one before in their flight, as the daemon does with one
 /// camera's frames. Rows without a flight are single pictures. Each frame was answered by itself, so this comes after.
 fn refuse_frozen(answers: &mut [Answered]) {
-    let mut last: BTreeMap<String, LastPicture> = BTreeMap::new();
+    let mut last = LastPictures::default();
     for answer in answers {
         let Some((flight, picture)) = answer.columns.get("flight").cloned().zip(answer.picture) else { continue };
-        let before = last.insert(flight, picture);
-        let context = CameraContext::after(before, picture.captured_at_ms);
-        if context.previous == Some(picture.fingerprint) {
+        if last.repeats(&flight, picture) {
             let none = Judged::default();
             answer.published = Published::NoFix(NoFixReason::BadFrame(BadFrame::Frozen).as_str());
             answer.bad = Some(BadFrame::Frozen);

@@ -9,6 +9,7 @@ use anyhow::Context;
 use geolocated::locate::{Pipeline, Plane};
 use quantized_models::DecodeLimits;
 
+use crate::certainty_report::Abstention;
 use crate::evaluation::{Answered, Published};
 use crate::explain::{STYLE as EXPLAIN_STYLE, escaped, picture, thumbnail};
 use crate::metrics::quantile;
@@ -130,10 +131,10 @@ impl EvaluationPage<'_> {
                 ),
             );
         }
-        let confidence = report.abstention.as_ref().and_then(|found| found.auroc.get("confidence"));
-        if let (Some(confidence), Some(found)) = (confidence, &report.abstention) {
+        let mapped = |found: &Abstention| found.auroc.get("mapped").or(found.auroc.get("confidence")).copied();
+        if let Some((found, mapped)) = report.abstention.as_ref().and_then(|found| Some((found, mapped(found)?))) {
             let cosine = found.auroc.get("cosine").copied().unwrap_or_default();
-            tile("Mapped against outside", format!("{confidence:.3}"), format!("AUROC; by cosine alone {cosine:.3}"));
+            tile("Mapped against outside", format!("{mapped:.3}"), format!("AUROC; by cosine alone {cosine:.3}"));
         }
         tiles + "</dl>\n"
     }

@@ -17,6 +17,8 @@ pub mod evaluated_hints;
 pub mod evaluation;
 pub mod evaluation_page;
 pub mod explain;
+mod frozen;
+pub mod fuse_args;
 mod import;
 pub mod index_args;
 mod json_spool;

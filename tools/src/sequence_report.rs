@@ -88,6 +88,9 @@ pub struct SequenceFigures {
     pub outside: usize,
     /// See `outside`.
     pub outside_positions: usize,
+    /// Share of those positions within so many metres of the truth: a track goes on beyond the map, and is right there as
+    /// long as it is. Empty without such a position.
+    pub outside_within_m: Ordered<f64>,
     /// Share of the frames whose search was limited to a window.
     pub window_share: f64,
     /// Quantiles of the milliseconds that the track took for a frame.
@@ -102,6 +105,8 @@ impl SequenceFigures {
         let numbered = |flight: &Flight| flight.iter().cloned().enumerate().collect::<Vec<_>>();
         let all: Vec<(usize, FollowedFrame)> = flights.iter().flat_map(numbered).collect();
         let (outside, frames): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, frame)| frame.outside);
+        let beyond_m: Vec<Option<f64>> =
+            outside.iter().map(|(_, frame)| frame.track_m).filter(Option::is_some).collect();
         let errors = |of: fn(&FollowedFrame) -> Option<f64>| -> Vec<Option<f64>> {
             frames.iter().map(|(_, frame)| of(frame)).collect()
         };
@@ -128,7 +133,12 @@ impl SequenceFigures {
             flights_without_fix: flights.len() - firsts.len(),
             jump_rate: share(&steps, |(metres, s)| *metres > following.max_speed_m_s * s + JUMP_SLACK_M),
             outside: outside.len(),
-            outside_positions: outside.iter().filter(|(_, frame)| frame.track_m.is_some()).count(),
+            outside_positions: beyond_m.len(),
+            outside_within_m: if beyond_m.is_empty() {
+                Ordered::default()
+            } else {
+                Way::of(&beyond_m, thresholds).within_m
+            },
             window_share: share(&frames, |(_, frame)| frame.limited),
             ms: quantiles(&times, &[("p50", 0.5), ("p95", 0.95)]),
             by_frames_since_start: GROUPS
@@ -149,10 +159,12 @@ impl SequenceFigures {
         }
         let _ = writeln!(text, "{:<24}{}", "track after ten frames", self.after_ten.track.text());
         let at = |figures: &Ordered<f64>, key: &str| figures.get(key).copied().unwrap_or(f64::NAN);
+        let beyond: Vec<String> =
+            self.outside_within_m.0.iter().map(|(metres, share)| format!(", {share:.3} within {metres} m")).collect();
         let _ = writeln!(
             text,
             "track: first position after {:.0} s (median), none in {} flights; jumps {:.4}; radius_95 median {:.0} m, \
-             holds the truth {:.3}; at {} of {} frames from outside; {:.2} / {:.2} ms",
+             holds the truth {:.3}; at {} of {} frames from outside{}; {:.2} / {:.2} ms",
             at(&self.time_to_first_fix_s, "p50"),
             self.flights_without_fix,
             self.jump_rate,
@@ -160,6 +172,7 @@ impl SequenceFigures {
             self.radius_95_coverage.unwrap_or(f64::NAN),
             self.outside_positions,
             self.outside,
+            beyond.concat(),
             at(&self.ms, "p50"),
             at(&self.ms, "p95"),
         );

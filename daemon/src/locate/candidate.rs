@@ -1,5 +1,7 @@
 //! A reference that may show the place of the frame.
 
+use super::Support;
+
 /// One reference that retrieval found, with the ground position that it carries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -21,4 +23,19 @@ pub struct Candidate {
     pub extent_m: Option<f64>,
     /// What a prior adds to the logarithm of its weight, at most 0; 0 without a prior that weighs.
     pub prior_nats: f64,
+    /// What it says together with others that show its place; absent where there are none, or where each weighs alone.
+    pub support: Option<Support>,
+}
+
+impl Candidate {
+    /// By what it weighs: the similarity of its place where several references show that, else its own.
+    pub fn weighing_similarity(&self) -> f64 {
+        self.support.map_or(f64::from(self.similarity), |support| support.similarity)
+    }
+
+    /// Where it puts the frame, latitude and longitude in WGS 84 degrees: between the references of its place where there
+    /// are several, else where it lies itself.
+    pub fn puts_at(&self) -> (f64, f64) {
+        self.support.map_or((self.lat_deg, self.lon_deg), |support| (support.lat_deg, support.lon_deg))
+    }
 }

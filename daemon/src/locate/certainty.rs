@@ -14,6 +14,9 @@ const SIGMAS_OF_68: f64 = 1.509_592_2;
 pub struct Certainty {
     /// Probability that the heaviest place is the right one, in [0, 1].
     pub confidence: f64,
+    /// Probability that the frame shows mapped ground at all, in [0, 1]; absent where no frames from outside were there
+    /// to fit it.
+    pub mapped: Option<f64>,
     /// How far a published fix may be off; absent where there is no fix, or where the calibration promises nothing.
     pub radii: Option<Radii>,
     /// The position that was not published because its confidence is too low.
@@ -39,13 +42,17 @@ pub struct StageCalibration {
     /// A fix is published when its confidence is greater; absent where no frames from outside were there to fit it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub least_confidence: Option<f64>,
-    /// How features become a confidence.
-    pub confidence: Logistic,
+    /// Probability that a frame shows mapped ground at all; absent where no frames from outside were there to fit it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mapped: Option<Logistic>,
+    /// Probability that the heaviest place is the right one, of a frame that shows mapped ground. The confidence is the
+    /// product of both.
+    pub right: Logistic,
     /// Radii by confidence, from the lowest to the highest; at least one, the first with `above = 0`.
     pub radius: Vec<RadiusBand>,
 }
 
-/// A logistic regression over [`Features`]: the confidence is `1 / (1 + exp(-(intercept + sum of weight * (feature - mean)
+/// A logistic regression over [`Features`]: the probability is `1 / (1 + exp(-(intercept + sum of weight * (feature - mean)
 /// / deviation)))`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,23 +118,30 @@ impl StageCalibration {
         let rises = self.radius.is_sorted_by(|a, b| a.above < b.above);
         let begins = self.radius.first().is_some_and(|first| first.above <= 0.0);
         let threshold = self.least_confidence.is_none_or(|least| (0.0..=1.0).contains(&least));
-        self.confidence.is_sound() && begins && rises && threshold && self.radius.iter().all(band)
+        let sound = self.right.is_sound() && self.mapped.as_ref().is_none_or(Logistic::is_sound);
+        sound && begins && rises && threshold && self.radius.iter().all(band)
+    }
+
+    /// Probability that a frame shows mapped ground at all, where that was fitted, and that the heaviest place is right.
+    pub fn probabilities(&self, features: &Features) -> (Option<f64>, f64) {
+        let mapped = self.mapped.as_ref().map(|logistic| logistic.probability(features));
+        (mapped, mapped.unwrap_or(1.0) * self.right.probability(features))
     }
 
     /// Says how certain `prediction` is, and takes back a fix that is not certain enough: what is left is `ambiguous`
-    /// where a second place weighs at least half as much, else no fix. What another calibration said before, and took
+    /// where a second place weighs at least half as much and the ground is likely mapped, else no fix. What another calibration said before, and took
     /// back, does not count.
     pub fn apply(&self, prediction: &mut Prediction, options: &FuseOptions) {
         if let Some(fix) = prediction.certainty.take().and_then(|certainty| certainty.withheld) {
             prediction.outcome = Outcome::Fix(fix);
         }
         let Some(features) = Features::of(prediction, options) else { return };
-        let confidence = self.confidence.probability(&features);
-        let mut certainty = Certainty { confidence, radii: None, withheld: None };
+        let (mapped, confidence) = self.probabilities(&features);
+        let mut certainty = Certainty { confidence, mapped, radii: None, withheld: None };
         if let Outcome::Fix(fix) = prediction.outcome {
             if self.least_confidence.is_some_and(|least| confidence <= least) {
                 certainty.withheld = Some(fix);
-                prediction.outcome = withheld(prediction);
+                prediction.outcome = withheld(prediction, mapped);
             } else {
                 certainty.radii = self.radii(confidence, prediction);
             }
@@ -151,9 +165,12 @@ impl StageCalibration {
 
 /// Share of the heaviest place's weight from which on a second place says that there are several.
 const SEVERAL_SHARE: f64 = 0.5;
+/// Below this probability of mapped ground there is no place to choose between.
+const UNMAPPED: f64 = 0.5;
 
-fn withheld(prediction: &Prediction) -> Outcome {
+fn withheld(prediction: &Prediction, mapped: Option<f64>) -> Outcome {
     match prediction.posterior.modes.as_slice() {
+        _ if mapped.is_some_and(|mapped| mapped < UNMAPPED) => Outcome::NoFix(NoFixReason::OutOfCoverage),
         [first, second, ..] if second.p >= SEVERAL_SHARE * first.p => Outcome::Ambiguous,
         _ => Outcome::NoFix(NoFixReason::OutOfCoverage),
     }
@@ -175,7 +192,8 @@ mod tests {
         let bands = [(0.0, 3.0, 9.0), (0.9, 1.0, 2.0)];
         StageCalibration {
             least_confidence: Some(0.5),
-            confidence: Logistic { intercept: 0.0, terms: FEATURE_NAMES.iter().enumerate().map(term).collect() },
+            mapped: None,
+            right: Logistic { intercept: 0.0, terms: FEATURE_NAMES.iter().enumerate().map(term).collect() },
             radius: bands.map(|(above, sigmas_68, sigmas_95)| RadiusBand { above, sigmas_68, sigmas_95 }).into(),
         }
     }
@@ -190,6 +208,7 @@ mod tests {
             row: 0,
             extent_m: Some(24.0),
             prior_nats: 0.0,
+            support: None,
         };
         let (similar, options): (Vec<_>, _) = (similar.iter().map(candidate).collect(), FuseOptions::default());
         let dissimilar = vec![candidate(&(0.0, 0.0))];
@@ -237,6 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn the_confidence_is_that_of_mapped_ground_times_that_of_the_right_place() {
+        // Mapped ground by the margin alone: the far end is at 0.
+        let mut calibration = calibration();
+        let mut mapped = calibration.right.clone();
+        mapped.terms.iter_mut().for_each(|term| term.weight = 0.0);
+        mapped.terms[1].weight = 2.0;
+        calibration.mapped = Some(mapped);
+        let several = |similarity: f32| {
+            let mut prediction = answered(&[(50.0, similarity), (51.0, similarity - 0.01)]);
+            calibration.apply(&mut prediction, &FuseOptions::default());
+            prediction
+        };
+        let sure = several(0.7);
+        let certainty = sure.certainty.unwrap();
+        let one = 1.0 / (1.0 + (-4.0_f64).exp());
+        assert!((certainty.mapped.unwrap() - one).abs() < 1e-6, "{certainty:?}");
+        assert!((certainty.confidence - one * one).abs() < 1e-6, "{certainty:?}");
+        // 0.88 for each of both, 0.77 together; and what is hardly mapped is not ambiguous.
+        assert!(matches!(several(0.6).outcome, Outcome::Fix(_) | Outcome::Ambiguous));
+        let outside = several(0.45);
+        assert!(matches!(outside.outcome, Outcome::NoFix(NoFixReason::OutOfCoverage)), "{:?}", outside.outcome);
+    }
+
+    #[test]
     fn what_is_ambiguous_by_itself_stays_so_and_nothing_retrieved_has_no_certainty() {
         let several = answered(&[(50.0, 0.9), (51.0, 0.9)]);
         let certainty = several.certainty.unwrap();
@@ -248,14 +291,15 @@ mod tests {
     #[test]
     fn numbers_that_make_no_sense_are_seen() {
         assert!(calibration().is_sound());
-        let broken: [fn(&mut StageCalibration); 7] = [
+        let broken: [fn(&mut StageCalibration); 8] = [
+            |c| c.mapped = Some(Logistic { intercept: f64::NAN, terms: c.right.terms.clone() }),
             |c| c.radius.clear(),
             |c| c.radius.reverse(),
             |c| c.radius[0].sigmas_95 = f64::NAN,
             |c| c.radius[0].sigmas_68 = 0.0,
             |c| c.least_confidence = Some(1.5),
-            |c| c.confidence.terms.truncate(3),
-            |c| c.confidence.terms.swap(0, 1),
+            |c| c.right.terms.truncate(3),
+            |c| c.right.terms.swap(0, 1),
         ];
         for (at, spoil) in broken.into_iter().enumerate() {
             let mut calibration = calibration();

@@ -4,11 +4,22 @@ use super::modes::reach_m;
 use super::{Candidate, FuseOptions, Posterior, Prediction, distance_m};
 
 /// How many features there are.
-pub const FEATURES: usize = 8;
+pub const FEATURES: usize = 11;
 
 /// The names of the features, in their order.
-pub const FEATURE_NAMES: [&str; FEATURES] =
-    ["cosine", "margin", "heaviest_share", "entropy_nats", "lead", "agreement", "spread_log", "probe"];
+pub const FEATURE_NAMES: [&str; FEATURES] = [
+    "cosine",
+    "margin",
+    "heaviest_share",
+    "entropy_nats",
+    "lead",
+    "agreement",
+    "spread_log",
+    "probe",
+    "support",
+    "level",
+    "fall",
+];
 
 /// The features of one answer; finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,7 +37,10 @@ impl Features {
     /// - `agreement`: the share of the candidates, counted, that lie in the heaviest place;
     /// - `spread_log`: ln(1 + root mean square distance of the candidates, by their shares, from the heaviest place over
     ///   how far the ground of one of them reaches);
-    /// - `probe`: 1 when the comparator told the leader from a dissimilar reference, -1 when it did not, 0 unasked.
+    /// - `probe`: 1 when the comparator told the leader from a dissimilar reference, -1 when it did not, 0 unasked;
+    /// - `support`: similarity of the heaviest place, [`super::Support::similarity`] where several references show it;
+    /// - `level`: mean cosine of the candidates;
+    /// - `fall`: of the cosine from the best candidate to the last, as a share of the margin.
     pub fn of(prediction: &Prediction, options: &FuseOptions) -> Option<Self> {
         let Prediction { similar, further, dissimilar, posterior, reranking, .. } = prediction;
         let candidates: Vec<&Candidate> = similar.iter().chain(further).take(posterior.p.len()).collect();
@@ -39,6 +53,10 @@ impl Features {
             Some(false) => -1.0,
             None => 0.0,
         };
+        let cosines = || candidates.iter().map(|found| f64::from(found.similarity));
+        let last = cosines().fold(f64::INFINITY, f64::min);
+        let of_place =
+            mode.members.iter().filter_map(|at| candidates.get(*at)).map(|found| found.weighing_similarity());
         let values = [
             best,
             margin,
@@ -48,6 +66,9 @@ impl Features {
             mode.members.len() as f64 / candidates.len().max(1) as f64,
             spread_log(&candidates, posterior, options),
             probe,
+            of_place.fold(f64::NEG_INFINITY, f64::max),
+            cosines().sum::<f64>() / candidates.len().max(1) as f64,
+            if margin > 0.0 { (best - last) / margin } else { 0.0 },
         ];
         values.iter().all(|value| value.is_finite()).then_some(Self(values))
     }
@@ -57,7 +78,7 @@ impl Features {
 fn lead(candidates: &[&Candidate], members: &[usize], margin: f64) -> f64 {
     let best = |inside: bool| {
         let found = candidates.iter().enumerate().filter(|(at, _)| members.contains(at) == inside);
-        found.map(|(_, candidate)| f64::from(candidate.similarity)).reduce(f64::max)
+        found.map(|(_, candidate)| candidate.weighing_similarity()).reduce(f64::max)
     };
     match (best(true), best(false)) {
         (Some(here), Some(elsewhere)) if margin > 0.0 => ((here - elsewhere) / margin).clamp(-1.0, 1.0),
@@ -69,7 +90,10 @@ fn lead(candidates: &[&Candidate], members: &[usize], margin: f64) -> f64 {
 /// How far the candidates lie from the heaviest place, in units of their own reach.
 fn spread_log(candidates: &[&Candidate], posterior: &Posterior, options: &FuseOptions) -> f64 {
     let Some(mode) = posterior.modes.first() else { return 0.0 };
-    let off_m2 = |found: &Candidate| distance_m(mode.lat_deg, mode.lon_deg, found.lat_deg, found.lon_deg).powi(2);
+    let off_m2 = |found: &Candidate| {
+        let (lat_deg, lon_deg) = found.puts_at();
+        distance_m(mode.lat_deg, mode.lon_deg, lat_deg, lon_deg).powi(2)
+    };
     let mean_m2: f64 = candidates.iter().zip(&posterior.p).map(|(found, p)| p * off_m2(found)).sum();
     let centre = mode.members.first().and_then(|at| candidates.get(*at));
     let reach_m = centre.map_or(options.same_place_m, |found| reach_m(found, options)).max(1.0);
@@ -91,6 +115,7 @@ mod tests {
             row: 0,
             extent_m: None,
             prior_nats: 0.0,
+            support: None,
         }
     }
 
@@ -119,6 +144,7 @@ mod tests {
         let Features(lost) = Features::of(&lost, &options).unwrap();
         assert!((lost[2] - 0.25).abs() < 1e-12 && (lost[3] - 4.0_f64.ln()).abs() < 1e-9, "{lost:?}");
         assert!(lost[4] == 0.0 && lost[5] == 0.25 && lost[6] > sure[6] + 5.0);
+        assert!((lost[9] - 0.5).abs() < 1e-6 && lost[10] == 0.0 && (sure[10] - 0.05 / 0.8).abs() < 1e-6);
     }
 
     #[test]

@@ -17,24 +17,27 @@ pub struct FuseOptions {
     pub sharpness: f64,
     /// Share of the heaviest place's weight that a second place must reach for the answer to be ambiguous, in (0, 1].
     pub ambiguous_share: f64,
+    /// Whether references that show one place are held against the frame together: what of its embedding they explain
+    /// between them is the similarity of the place, and says where between them the frame lies.
+    pub overlap: bool,
 }
 
 impl Default for FuseOptions {
     fn default() -> Self {
-        Self { same_place_m: 50.0, sharpness: 24.0, ambiguous_share: 0.7 }
+        Self { same_place_m: 50.0, sharpness: 24.0, ambiguous_share: 0.7, overlap: true }
     }
 }
 
 /// Logarithm of each candidate's weight by the retrieval, 0 for the best one, and by the prior, where there is one.
 pub(super) fn log_weights(similar: &[Candidate], dissimilar: &[Candidate], sharpness: f64) -> Vec<f64> {
-    let best = similar.iter().map(|candidate| f64::from(candidate.similarity)).fold(f64::NEG_INFINITY, f64::max);
+    let best = similar.iter().map(Candidate::weighing_similarity).fold(f64::NEG_INFINITY, f64::max);
     let far: f64 = dissimilar.iter().map(|candidate| f64::from(candidate.similarity)).sum();
     let zero = if dissimilar.is_empty() { best } else { far / dissimilar.len() as f64 };
     let range = best - zero;
     similar
         .iter()
         .map(|candidate| {
-            let below_best = best - f64::from(candidate.similarity);
+            let below_best = best - candidate.weighing_similarity();
             candidate.prior_nats + if range > 0.0 { -sharpness * below_best / range } else { 0.0 }
         })
         .collect()
@@ -65,6 +68,7 @@ mod tests {
             row: 0,
             extent_m: None,
             prior_nats: 0.0,
+            support: None,
         }
     }
 

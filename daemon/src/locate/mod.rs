@@ -24,6 +24,7 @@ mod prediction;
 mod quality;
 pub mod rerank;
 mod reranking;
+mod support;
 pub mod track;
 mod track_part;
 
@@ -48,4 +49,5 @@ pub use posterior::Posterior;
 pub use prediction::{Fix, FrameError, NoFixReason, Outcome, Prediction, StageTimes};
 pub use quality::{BadFrame, Fingerprint, FrameFigures, RefusedFrames};
 pub use reranking::{RerankEnd, Reranking, reranked};
+pub use support::Support;
 pub use track_part::TrackPart;

@@ -86,11 +86,12 @@ impl Neighbours {
 /// The place of these candidates; `None` when their positions cancel out, as antipodes do.
 fn mode(candidates: &[&Candidate], members: Vec<(usize, f64)>, options: &FuseOptions) -> Option<Mode> {
     let placed = || members.iter().filter_map(|(at, p)| candidates.get(*at).map(|candidate| (*candidate, *p)));
-    let (lat_deg, lon_deg) = weighted_mean(placed().map(|(found, p)| (found.lat_deg, found.lon_deg, p)))?;
+    let (lat_deg, lon_deg) = weighted_mean(placed().map(|(found, p)| (found.puts_at().0, found.puts_at().1, p)))?;
     let (plane, total) = (Plane::at(lat_deg, lon_deg), placed().map(|(_, p)| p).sum::<f64>());
     let [mut ee, mut en, mut nn] = [0.0; 3];
     for (candidate, p) in placed() {
-        let (east_m, north_m) = plane.east_north_m(candidate.lat_deg, candidate.lon_deg);
+        let (candidate_lat_deg, candidate_lon_deg) = candidate.puts_at();
+        let (east_m, north_m) = plane.east_north_m(candidate_lat_deg, candidate_lon_deg);
         // Variance of what is equally likely anywhere between -reach and reach.
         let own_m2 = (reach_m(candidate, options).powi(2) / 3.0).max(LEAST_VARIANCE_M2);
         let share = p / total;
@@ -124,6 +125,7 @@ mod tests {
             row: 0,
             extent_m,
             prior_nats: 0.0,
+            support: None,
         }
     }
 

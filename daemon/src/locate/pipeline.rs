@@ -4,15 +4,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use index_shards::{Dissimilar, Filter, Footprint, Hit, PositionOf, Reference, SearchOptions, ShardSet, Window};
+use index_shards::{
+    Dissimilar, Filter, Footprint, Hit, PositionOf, ReadError, Reference, SearchOptions, ShardSet, Window,
+};
 use quantized_models::{DecodeLimits, Encoder, RgbImage, SpaceId, View, decode};
 use thiserror::Error;
 
 use super::centring::{centred, index_mean, rescore};
+use super::support::{LOOKED_AT, add_support};
 use super::{
     BadFrame, CameraContext, CameraMean, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing, FuseOptions,
-    IgnoredHint, Located, NoFixReason, Posterior, Prediction, Prior, RefusedFrames, StageCalibration, StageTimes,
-    distance_m,
+    IgnoredHint, Located, NoFixReason, Outcome, Posterior, Prediction, Prior, RefusedFrames, StageCalibration,
+    StageTimes, distance_m,
 };
 
 /// What the pipeline may be told.
@@ -177,7 +180,8 @@ impl Pipeline {
 
     /// Says how certain the reranked answer is that followed `retrieved`, where a calibration of its comparator and
     /// strategy is there, and takes back a fix that is not certain enough. Where there is only one of retrieval, the
-    /// answer has no radii, and what that took back stays so.
+    /// answer has no radii, and what that took back stays so. A fix of retrieval that is taken back by what the comparator
+    /// said is [`NoFixReason::ComparatorRejected`].
     pub fn certify_reranked(&self, prediction: &mut Prediction, retrieved: &Prediction) {
         let Some(calibrated) = &self.calibrated else { return };
         let is_its = |(comparator, strategy, _): &&(String, String, StageCalibration)| {
@@ -186,7 +190,14 @@ impl Pipeline {
             })
         };
         match calibrated.reranked.as_ref().filter(is_its) {
-            Some((_, _, calibration)) => calibration.apply(prediction, &self.options.fuse),
+            Some((_, _, calibration)) => {
+                calibration.apply(prediction, &self.options.fuse);
+                let withheld = prediction.certainty.is_some_and(|certainty| certainty.withheld.is_some());
+                // Retrieval alone would have stood for a place: it is what the comparator said that took it back.
+                if withheld && matches!(retrieved.outcome, Outcome::Fix(_)) {
+                    prediction.outcome = Outcome::NoFix(NoFixReason::ComparatorRejected);
+                }
+            }
             None if retrieved.certainty.is_some_and(|certainty| certainty.withheld.is_some()) => {
                 prediction.outcome = retrieved.outcome.clone();
             }
@@ -387,9 +398,18 @@ impl Pipeline {
         if let Some(prior) = prior.filter(|_| context.hints.prior) {
             similar.iter_mut().for_each(|one| one.prior_nats = prior.log_weight(one.lat_deg, one.lon_deg));
         }
-        let further = similar.split_off(self.options.search.k.min(similar.len()));
         stages.search_ms = Some(milliseconds_since(start));
         let start = Instant::now();
+        let prediction = self.fused(similar, dissimilar);
+        stages.fuse_ms = Some(milliseconds_since(start));
+        Prediction { stages, ..prediction }
+    }
+
+    /// The answer that both ends of a search give, with what a calibration says of it; `candidates` are those for an answer
+    /// and those for a reranking behind them.
+    fn fused(&self, candidates: Vec<Candidate>, dissimilar: Vec<Candidate>) -> Prediction {
+        let mut similar = candidates;
+        let further = similar.split_off(self.options.search.k.min(similar.len()));
         let posterior = Posterior::of_retrieval(&similar, &dissimilar, &self.options.fuse);
         let outcome = posterior.outcome(&self.options.fuse);
         let mut prediction = Prediction {
@@ -405,8 +425,29 @@ impl Pipeline {
         if let Some(Calibrated { retrieved, .. }) = &self.calibrated {
             retrieved.apply(&mut prediction, &self.options.fuse);
         }
-        stages.fuse_ms = Some(milliseconds_since(start));
-        Prediction { stages, ..prediction }
+        prediction
+    }
+
+    /// The answer that the candidates of `prediction` would give if they lay elsewhere, as `moved` says: what wrong
+    /// positions of references do. Candidates that were found for a reranking are looked at for what they say together.
+    ///
+    /// # Errors
+    /// A shard was cut.
+    pub fn with_places_moved(
+        &self,
+        prediction: &Prediction,
+        moved: impl Fn(&Candidate) -> (f64, f64),
+    ) -> Result<Prediction, ReadError> {
+        let elsewhere = |candidate: &Candidate| {
+            let (lat_deg, lon_deg) = moved(candidate);
+            Candidate { lat_deg, lon_deg, support: None, ..candidate.clone() }
+        };
+        let mut candidates: Vec<Candidate> =
+            prediction.similar.iter().chain(&prediction.further).map(elsewhere).collect();
+        if self.options.fuse.overlap {
+            add_support(&mut candidates, &self.shards, None, &self.options.fuse)?;
+        }
+        Ok(self.fused(candidates, prediction.dissimilar.clone()))
     }
 
     fn retrieve(
@@ -423,9 +464,11 @@ impl Pipeline {
             None => usual.filter.window,
         };
         let k = usual.k.max(self.options.pool);
+        // References of one place are looked for further down than places themselves.
+        let found = if self.options.fuse.overlap { k.max(LOOKED_AT) } else { k };
         let about = context.mean.and_then(|camera| Some((centred(embedding, camera.as_slice())?, self.index_mean()?)));
         // About a mean the order changes when what was found is scored exactly, so more is looked at.
-        let asked = if about.is_some() { k.saturating_mul(2) } else { k };
+        let asked = if about.is_some() { found.saturating_mul(2) } else { found };
         let options = SearchOptions { k: asked, filter: Filter { window, ..usual.filter.clone() }, ..usual.clone() };
         let query = about.as_ref().map_or(embedding, |(query, _)| query.as_slice());
         let mut retrieval = self.shards.search(query, &options).map_err(|error| failed(&error))?;
@@ -433,7 +476,7 @@ impl Pipeline {
             rescore(&self.shards, query, mean, &mut retrieval.similar).map_err(|error| failed(&error))?;
             rescore(&self.shards, query, mean, &mut retrieval.dissimilar).map_err(|error| failed(&error))?;
             retrieval.dissimilar.reverse();
-            retrieval.similar.truncate(k);
+            retrieval.similar.truncate(found);
         }
         let far = far_end(retrieval.dissimilar, usual);
         let hits = [retrieval.similar.as_slice(), &far].concat();
@@ -441,6 +484,11 @@ impl Pipeline {
         let mut similar: Vec<Candidate> =
             hits.iter().zip(references).map(|(hit, reference)| candidate(hit, reference)).collect();
         let dissimilar = similar.split_off(retrieval.similar.len().min(similar.len()));
+        if self.options.fuse.overlap {
+            let mean = about.as_ref().map(|(_, mean)| *mean);
+            add_support(&mut similar, &self.shards, mean, &self.options.fuse).map_err(|error| failed(&error))?;
+        }
+        similar.truncate(k);
         Ok((similar, dissimilar))
     }
 }
@@ -484,6 +532,7 @@ fn candidate(hit: &Hit, reference: Reference) -> Candidate {
         row: hit.row,
         extent_m: reference.place.footprint.as_ref().map(extent_m),
         prior_nats: 0.0,
+        support: None,
     }
 }
 

@@ -68,6 +68,7 @@ mod tests {
             row: 0,
             extent_m: None,
             prior_nats: 0.0,
+            support: None,
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Fix {
 pub enum NoFixReason {
     /// No reference lies where the frame may have been taken.
     OutOfCoverage,
+    /// A comparator looked at the candidates, and what it said leaves none that can be stood for.
+    ComparatorRejected,
     /// The picture is not worth an embedding.
     BadFrame(BadFrame),
     /// The frame waited for longer than a frame may be old.
@@ -31,6 +33,7 @@ impl NoFixReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutOfCoverage => "out_of_coverage",
+            Self::ComparatorRejected => "comparator_rejected",
             Self::BadFrame(_) => "bad_frame",
             Self::Stale => "stale",
         }
@@ -42,7 +45,7 @@ impl fmt::Display for NoFixReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadFrame(kind) => write!(f, "{}: {kind}", self.as_str()),
-            Self::OutOfCoverage | Self::Stale => f.write_str(self.as_str()),
+            Self::OutOfCoverage | Self::ComparatorRejected | Self::Stale => f.write_str(self.as_str()),
         }
     }
 }

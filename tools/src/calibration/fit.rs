@@ -141,9 +141,15 @@ pub fn fit(samples: &[Sample], fitting: &[String], options: &FitOptions) -> Resu
     }
     let (for_confidence, for_radii): (Vec<&Sample>, Vec<&Sample>) =
         samples.iter().partition(|sample| fitting.contains(&sample.flight));
-    let labelled: Vec<(Features, bool)> =
-        for_confidence.iter().map(|sample| (sample.features, sample.is_right(options.right_within_m))).collect();
-    let confidence = logistic::fit(&labelled);
+    let labelled = |of: &[&Sample], label: &dyn Fn(&Sample) -> bool| -> Vec<(Features, bool)> {
+        of.iter().map(|sample| (sample.features, label(sample))).collect()
+    };
+    // Frames from outside say nothing of which place is right, and would teach it to tell them apart instead.
+    let inside: Vec<&Sample> = for_confidence.iter().filter(|sample| !sample.outside).copied().collect();
+    let right = logistic::fit(&labelled(&inside, &|sample| sample.is_right(options.right_within_m)));
+    let both = inside.len() < for_confidence.len() && !inside.is_empty();
+    let mapped = both.then(|| logistic::fit(&labelled(&for_confidence, &|sample| !sample.outside)));
+    let confidence = Confidence { mapped, right };
     let least_confidence = threshold(&for_radii, &confidence, options.risk)?;
     let is_published = |sample: &&&Sample| {
         let sure = least_confidence.is_none_or(|least| confidence.probability(&sample.features) > least);
@@ -154,7 +160,9 @@ pub fn fit(samples: &[Sample], fitting: &[String], options: &FitOptions) -> Resu
         for_confidence.iter().filter(is_published).map(|sample| confidence.probability(&sample.features)).collect();
     let radius = (1..=MOST_BANDS).rev().find_map(|count| bands(&published, &confidence, &edges(&first, count)));
     match radius {
-        Some(radius) => Ok(StageCalibration { least_confidence, confidence, radius }),
+        Some(radius) => {
+            Ok(StageCalibration { least_confidence, mapped: confidence.mapped, right: confidence.right, radius })
+        }
         None => Err(TooFew::Flights {
             needed: LEVELS.into_iter().map(groups_needed).max().unwrap_or_default(),
             found: by_flight(&published, |_| 0.0).len(),
@@ -162,9 +170,21 @@ pub fn fit(samples: &[Sample], fitting: &[String], options: &FitOptions) -> Resu
     }
 }
 
+/// Both halves of the confidence.
+struct Confidence {
+    mapped: Option<Logistic>,
+    right: Logistic,
+}
+
+impl Confidence {
+    fn probability(&self, features: &Features) -> f64 {
+        self.mapped.as_ref().map_or(1.0, |mapped| mapped.probability(features)) * self.right.probability(features)
+    }
+}
+
 /// The confidence that a fix must exceed so that of the frames from outside no more than `risk` get one; `None` where
 /// there are no such frames at all.
-fn threshold(samples: &[&Sample], confidence: &Logistic, risk: f64) -> Result<Option<f64>, TooFew> {
+fn threshold(samples: &[&Sample], confidence: &Confidence, risk: f64) -> Result<Option<f64>, TooFew> {
     let outside: Vec<&Sample> = samples.iter().filter(|sample| sample.outside).copied().collect();
     if outside.is_empty() {
         return Ok(None);
@@ -189,7 +209,7 @@ fn edges(confidences: &[f64], count: usize) -> Vec<f64> {
 }
 
 /// The radii of each band; `None` when one of them has too few flights.
-fn bands(published: &[&Sample], confidence: &Logistic, edges: &[f64]) -> Option<Vec<RadiusBand>> {
+fn bands(published: &[&Sample], confidence: &Confidence, edges: &[f64]) -> Option<Vec<RadiusBand>> {
     let above = |at: usize| edges.get(at).copied().unwrap_or(f64::INFINITY);
     let band = |(at, edge): (usize, &f64)| {
         let is_in = |sample: &&&Sample| {
@@ -265,7 +285,7 @@ mod tests {
             let calibration = calibrated(&flights(60, seed)).unwrap();
             assert!(calibration.is_sound());
             for sample in flights(60, 1000 + seed) {
-                let confidence = calibration.confidence.probability(&sample.features);
+                let (_, confidence) = calibration.probabilities(&sample.features);
                 let is_published = sample.is_fix && confidence > calibration.least_confidence.unwrap();
                 if sample.outside {
                     outside += 1;

@@ -11,7 +11,7 @@ const CONVERGED: f64 = 1e-9;
 
 type Vector = [f64; TERMS];
 
-/// Fits the probability that an answer with such features is right, by Newton's method on the penalised likelihood
+/// Fits the probability that something holds of an answer with such features, by Newton's method on the penalised likelihood
 /// (iteratively reweighted least squares; the intercept is not penalised). Features are standardised. Right and wrong
 /// count as a little less than 1 and a little more than 0 (J. Platt, "Probabilistic outputs for support vector
 /// machines", 1999), so that it ends also where all answers are right.

@@ -28,7 +28,8 @@ fn log_likelihood((prediction, (lat_deg, lon_deg)): &Placed<'_>, options: &FuseO
     let posterior = Posterior::of_retrieval(&prediction.similar, &prediction.dissimilar, options);
     let plane = Plane::at(*lat_deg, *lon_deg);
     let density = |(found, p): (&geolocated::locate::Candidate, &f64)| {
-        let (east_m, north_m) = plane.east_north_m(found.lat_deg, found.lon_deg);
+        let (found_lat_deg, found_lon_deg) = found.puts_at();
+        let (east_m, north_m) = plane.east_north_m(found_lat_deg, found_lon_deg);
         // Of what is equally likely anywhere in half of a footprint: its extent is 0.3 of its side.
         let reach_m = found.extent_m.map_or(options.same_place_m / 2.0, |extent_m| extent_m / 0.6);
         let variance_m2 = (reach_m * reach_m / 3.0).max(1.0);
@@ -55,6 +56,7 @@ mod tests {
             row: 0,
             extent_m: Some(24.0),
             prior_nats: 0.0,
+            support: None,
         };
         Prediction {
             outcome: Outcome::Ambiguous,

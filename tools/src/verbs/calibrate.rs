@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
-use geolocated::calibration::{Calibration, FittedOn, FuseScale, RerankedCalibration, asked, digests};
+use geolocated::calibration::{Calibration, FORMAT, FittedOn, FuseScale, RerankedCalibration, asked, digests};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
-use geolocated::locate::{Frame, Pipeline, PipelineOptions, Posterior, Prediction, StageCalibration};
+use geolocated::locate::{
+    CameraContext, Frame, LastPicture, Located, Pipeline, PipelineOptions, Posterior, Prediction, StageCalibration,
+};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -20,6 +22,8 @@ use crate::calibration::scale;
 use crate::cli::Status;
 use crate::dataset::load_split;
 use crate::evaluation::{Query, flight_of, frame};
+use crate::frozen::LastPictures;
+use crate::fuse_args::FuseArgs;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
 use crate::metrics::{Threshold, quantile};
 use crate::npy::NpyReader;
@@ -70,6 +74,8 @@ pub struct CalibrateArgs {
     rerank: StrategyArg,
     #[command(flatten)]
     ends: EndsArgs,
+    #[command(flatten)]
+    fuse: FuseArgs,
     /// Share of the frames from outside that may get a fix
     #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = share)]
     risk: f64,
@@ -130,7 +136,8 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<Status> {
 fn open(args: &CalibrateArgs, pool: usize) -> anyhow::Result<Pipeline> {
     let limits = DecodeLimits::default();
     let search = args.ends.apply(SearchOptions::default());
-    let options = PipelineOptions { search, limits, pool, ..PipelineOptions::default() };
+    let fuse = args.fuse.options();
+    let options = PipelineOptions { search, limits, pool, fuse, ..PipelineOptions::default() };
     let load = args.runtime.options(args.threads);
     let model = args.encoder.as_deref().map(builtin::resolve).transpose()?;
     let encoder = model.as_deref().map(|model| EncoderChoice { model, options: &load });
@@ -153,17 +160,30 @@ impl<'a> Fitter<'a> {
     fn new(args: &'a CalibrateArgs, pipeline: Pipeline, queries: Vec<Query<'a>>) -> anyhow::Result<Self> {
         let flights: Vec<String> = queries.iter().map(|query| flight_of(query.pose)).collect();
         let mut fitter = Self { args, pipeline, queries, retrieved: Vec::new(), fitting: fitting_flights(&flights) };
-        fitter.retrieved = fitter.each("locating", |fitter, _, query| {
-            let prediction = match &query.vector {
-                Some(vector) => fitter.pipeline.locate_embedding(vector, None),
-                None => fitter.pipeline.locate(&fitter.frame(query)?),
-            };
-            Some(prediction).filter(|prediction| !prediction.posterior.modes.is_empty())
+        let located = fitter.each("locating", |fitter, _, query| match &query.vector {
+            Some(vector) => Some(Located::from(fitter.pipeline.locate_embedding(vector, None))),
+            None => Some(fitter.pipeline.locate_in(&fitter.frame(query)?, &CameraContext::default())),
         });
+        fitter.retrieved = fitter.usable(located);
         if fitter.retrieved.iter().all(Option::is_none) {
             bail!("expected frames with an answer, found none");
         }
         Ok(fitter)
+    }
+
+    /// The answers that something can be learned from: not those that name no place, nor those of a frozen camera's
+    /// pictures, to which the daemon gives none.
+    fn usable(&self, located: Vec<Option<Located>>) -> Vec<Option<Prediction>> {
+        let mut last = LastPictures::default();
+        let usable = |(query, located): (&Query<'_>, Option<Located>)| {
+            let Located { prediction, fingerprint, .. } = located?;
+            let captured_at_ms = query.pose.place.captured_at_ms;
+            let picture = fingerprint.map(|fingerprint| LastPicture { fingerprint, captured_at_ms });
+            let flight = query.pose.columns.get("flight");
+            let repeats = flight.zip(picture).is_some_and(|(flight, picture)| last.repeats(flight, picture));
+            (!repeats && !prediction.posterior.modes.is_empty()).then_some(prediction)
+        };
+        self.queries.iter().zip(located).map(usable).collect()
     }
 
     /// The frame of a query; one that cannot be read is said on standard error.
@@ -180,11 +200,11 @@ impl<'a> Fitter<'a> {
     }
 
     /// Does `work` for every query, with its position, on as many threads as are asked for.
-    fn each(
+    fn each<T: Send>(
         &self,
         title: &'static str,
-        work: impl Fn(&Self, usize, &Query<'_>) -> Option<Prediction> + Sync,
-    ) -> Vec<Option<Prediction>> {
+        work: impl Fn(&Self, usize, &Query<'_>) -> Option<T> + Sync,
+    ) -> Vec<Option<T>> {
         let progress = Progress::new(title, self.queries.len());
         let mut results = Vec::with_capacity(self.queries.len());
         let never_fails = ordered_map(
@@ -275,7 +295,7 @@ impl<'a> Fitter<'a> {
         flights.dedup();
         let poses = args.poses.as_deref().or(args.images.as_deref()).and_then(Path::file_name);
         Calibration {
-            format: 1,
+            format: FORMAT,
             space: self.pipeline.shards().space().to_owned(),
             shards: digests(self.pipeline.shards()),
             asked: asked(self.pipeline.search_options()),

@@ -24,6 +24,7 @@ use crate::evaluation::{
 };
 use crate::evaluation_page::EvaluationPage;
 use crate::explain::Explainer;
+use crate::fuse_args::FuseArgs;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
 use crate::metrics::{RANKS, Threshold, ranks_for_labels};
 use crate::npy::NpyReader;
@@ -117,6 +118,8 @@ pub struct EvaluateArgs {
     track_window: bool,
     #[command(flatten)]
     ends: EndsArgs,
+    #[command(flatten)]
+    fuse: FuseArgs,
     /// Also report what is trivial over the same references and queries
     #[arg(long, value_name = "BASELINE[,...]", value_delimiter = ',')]
     baseline: Vec<Baseline>,
@@ -211,7 +214,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let following = args.sequence.then(|| following(args));
     let observed = following.as_ref().map(|following| following.options.candidates);
     let pool = if strategies.is_empty() { observed.unwrap_or_default() } else { args.second.pool() };
-    let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), ..PipelineOptions::default() };
+    let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), fuse: args.fuse.options() };
     let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
     if args.system.asks_a_generator() {
         let images = args.images.as_deref();

@@ -14,6 +14,7 @@ use quantized_models::{DecodeLimits, ExifTags};
 
 use crate::builtin;
 use crate::cli::Status;
+use crate::fuse_args::FuseArgs;
 use crate::index_args::IndexArgs;
 use crate::output::JsonTarget;
 use crate::pictures::{self, PictureError};
@@ -51,6 +52,8 @@ pub struct LocateArgs {
     filter: FilterArgs,
     #[command(flatten)]
     ends: EndsArgs,
+    #[command(flatten)]
+    fuse: FuseArgs,
     /// Where the objects go
     #[arg(long, value_name = "FILE|-", default_value = "-")]
     json: JsonTarget,
@@ -73,7 +76,7 @@ pub fn run(args: &LocateArgs) -> anyhow::Result<Status> {
     let second = args.second.options(strategy)?;
     let pool = if strategy == Strategy::Off { 0 } else { args.second.pool() };
     let refuse = refused(&args.refuse);
-    let options = PipelineOptions { search, limits, pool, refuse, ..PipelineOptions::default() };
+    let options = PipelineOptions { search, limits, pool, refuse, fuse: args.fuse.options() };
     let load = args.runtime.options(1);
     let model = builtin::resolve(&args.encoder)?;
     let encoder = EncoderChoice { model: &model, options: &load };

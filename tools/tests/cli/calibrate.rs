@@ -90,8 +90,11 @@ fn what_is_promised_on_some_flights_holds_on_others() {
     assert!(number(&report, "/radius_95_coverage") >= 0.93, "{report:#}");
     assert!(number(&report, "/radius_68_coverage") >= 0.63, "{report:#}");
     assert!(number(&report, "/radius_68_m/p50") <= number(&report, "/radius_95_m/p50"));
-    assert!(number(&report, "/outside_fixes") / number(&report, "/outside") <= 0.08, "{report:#}");
-    assert!(number(&report, "/fixes") > 0.3 * number(&report, "/queries"), "{report:#}");
+    // A risk of 0.05, read off 120 frames and seen on 180: give or take 0.026, twice.
+    assert!(number(&report, "/outside_fixes") / number(&report, "/outside") <= 0.102, "{report:#}");
+    assert!(number(&report, "/fixes") > 0.6 * number(&report, "/queries"), "{report:#}");
+    assert!(number(&report, "/abstention/right_share") > 0.9, "{report:#}");
+    assert!(number(&report, "/abstention/auroc/mapped") > 0.85, "{report:#}");
     assert!(number(&report, "/abstention/auroc/confidence") > 0.8, "{report:#}");
     assert!(number(&report, "/abstention/calibration_error") < 0.15, "{report:#}");
     let curve = report["abstention"]["risk_coverage"]["confidence"].as_array().unwrap();

@@ -111,6 +111,7 @@ mod tests {
             row: 0,
             extent_m,
             prior_nats: 0.0,
+            support: None,
         }
     }
 

@@ -99,11 +99,10 @@ fn sightings(prediction: &Prediction, scale: &Scale<'_>) -> Vec<Sighting> {
             *weight = ranked;
         }
     }
-    let sighting = |(candidate, log_weight): (&crate::locate::Candidate, f64)| Sighting {
-        lat_deg: candidate.lat_deg,
-        lon_deg: candidate.lon_deg,
-        log_weight,
-        deviation_m: candidate.extent_m.unwrap_or(scale.fuse.same_place_m / 2.0).max(1.0),
+    let sighting = |(candidate, log_weight): (&crate::locate::Candidate, f64)| {
+        let (lat_deg, lon_deg) = candidate.puts_at();
+        let deviation_m = candidate.extent_m.unwrap_or(scale.fuse.same_place_m / 2.0).max(1.0);
+        Sighting { lat_deg, lon_deg, log_weight, deviation_m }
     };
     all.iter().zip(weights).map(sighting).collect()
 }

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use geolocated::locate::{Candidate, Outcome, Pipeline, PipelineOptions, Posterior, distance_m};
+use geolocated::calibration::calibrate;
+use geolocated::locate::{Candidate, Outcome, Pipeline, PipelineOptions, Prediction, distance_m};
 use index_shards::ShardSet;
 use serde::Serialize;
 
@@ -14,11 +15,14 @@ use crate::dataset::all_cores;
 use crate::index_args::IndexArgs;
 use crate::labels::Labels;
 use crate::labels::corrupt::{Corrupted, Found};
-use crate::metrics::quantile;
+use crate::metrics::{quantile, share};
 use crate::output::{JsonTarget, say};
 
 /// Scores that are reported.
 const SCORES: [f64; 4] = [0.2, 0.35, 0.5, 0.7];
+
+/// So many candidates of each query are moved: as many as are looked at for what they say together.
+const CANDIDATES: usize = 64;
 
 /// Gives references of an index wrong positions, in memory, and says how many of them `verify --labels` finds, and how
 /// much worse the fixes of some queries become.
@@ -32,6 +36,9 @@ pub(super) struct LabelsBenchArgs {
     /// A shard of queries, in the same space: its vectors are looked for, its positions are the truth
     #[arg(long, value_name = "FILE.shard")]
     queries: Option<PathBuf>,
+    /// How certain answers are, as calibrate wrote it for this index: then whether radii hold is reported, too
+    #[arg(long, value_name = "FILE.toml", requires = "queries")]
+    calibration: Option<PathBuf>,
     /// Shares of references that get a wrong position
     #[arg(long, value_name = "SHARE[,...]", value_delimiter = ',', default_value = "0,0.01,0.05,0.1")]
     shares: Vec<f64>,
@@ -56,6 +63,12 @@ struct FixFigures {
     fixes: usize,
     ambiguous: usize,
     error_m: BTreeMap<&'static str, f64>,
+    /// Share of the fixes whose true position lies within the radius for 68 %; absent without a calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    radius_68_coverage: Option<f64>,
+    /// The same for 95 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    radius_95_coverage: Option<f64>,
 }
 
 /// The whole report.
@@ -73,20 +86,22 @@ struct LabelsReport {
 /// A shard cannot be read, or the shards are of different spaces.
 pub(super) fn run(args: &LabelsBenchArgs, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
     let labels = Labels::read(&args.index.open()?, all_cores())?;
-    let answers = args.queries.as_ref().map(|queries| Answers::of(args.index.open()?, queries)).transpose()?;
-    let figures = |share: &f64| {
+    let calibration = args.calibration.as_deref();
+    let answers =
+        args.queries.as_ref().map(|queries| Answers::of(args.index.open()?, queries, calibration)).transpose()?;
+    let figures = |share: &f64| -> anyhow::Result<Figures> {
         let corrupted = Corrupted::new(&labels, *share, args.seed);
-        Figures {
+        Ok(Figures {
             share: *share,
             found: SCORES.iter().map(|from| Found::of(&labels, &corrupted, *from)).collect(),
-            fixes: answers.as_ref().map(|answers| answers.with(&labels, &corrupted)),
-        }
+            fixes: answers.as_ref().map(|answers| answers.with(&labels, &corrupted)).transpose()?,
+        })
     };
     let report = LabelsReport {
         schema: 1,
         references: labels.labels.len(),
         reach_m: labels.reach_m,
-        shares: args.shares.iter().map(figures).collect(),
+        shares: args.shares.iter().map(figures).collect::<anyhow::Result<_>>()?,
     };
     say(json, &report.text())?;
     if let Some(json) = json {
@@ -95,8 +110,8 @@ pub(super) fn run(args: &LabelsBenchArgs, json: Option<&JsonTarget>) -> anyhow::
     Ok(Status::Done)
 }
 
-/// The true place of a query, latitude and longitude in degrees, and both ends of its retrieval.
-type Retrieved = ((f64, f64), Vec<Candidate>, Vec<Candidate>);
+/// The true place of a query, latitude and longitude in degrees, and its answer.
+type Retrieved = ((f64, f64), Prediction);
 
 /// Candidates of each query, with its true place.
 struct Answers {
@@ -105,7 +120,7 @@ struct Answers {
 }
 
 impl Answers {
-    fn of(shards: ShardSet, queries: &Path) -> anyhow::Result<Self> {
+    fn of(shards: ShardSet, queries: &Path, calibration: Option<&Path>) -> anyhow::Result<Self> {
         let set = ShardSet::open(&[queries.to_path_buf()])?;
         anyhow::ensure!(
             set.space() == shards.space(),
@@ -114,13 +129,17 @@ impl Answers {
             shards.space(),
             set.space()
         );
-        let pipeline = Pipeline::new(None, shards, PipelineOptions::default(), false)?;
+        let options = PipelineOptions { pool: CANDIDATES, ..PipelineOptions::default() };
+        let (pipeline, problem) = calibrate(Pipeline::new(None, shards, options, false)?, calibration);
+        if let Some(problem) = problem {
+            return Err(problem.into());
+        }
         let mut answers = Vec::with_capacity(set.len());
         set.for_each_reference(|shard, reference| {
             if let Some(shard) = set.shards().get(shard) {
                 let prediction = pipeline.locate_embedding(&shard.vector(reference.row)?, None);
                 let truth = (reference.place.lat_deg, reference.place.lon_deg);
-                answers.push((truth, prediction.similar, prediction.dissimilar));
+                answers.push((truth, prediction));
             }
             anyhow::Ok(())
         })?;
@@ -128,27 +147,47 @@ impl Answers {
     }
 
     /// What the fixes are like when references are labelled as in `corrupted`.
-    fn with(&self, labels: &Labels, corrupted: &Corrupted) -> FixFigures {
+    fn with(&self, labels: &Labels, corrupted: &Corrupted) -> anyhow::Result<FixFigures> {
         let moved = |candidate: &Candidate| {
             let key = (candidate.shard, candidate.row);
             let index = labels.labels.binary_search_by_key(&key, |label| (label.shard, label.row)).ok();
             let place = index.and_then(|index| corrupted.at.get(index)).copied();
-            let (lat_deg, lon_deg) = place.unwrap_or((candidate.lat_deg, candidate.lon_deg));
-            Candidate { lat_deg, lon_deg, ..candidate.clone() }
+            place.unwrap_or((candidate.lat_deg, candidate.lon_deg))
         };
-        let (mut errors_m, mut ambiguous) = (Vec::new(), 0);
-        for (truth, similar, dissimilar) in &self.queries {
-            let similar: Vec<Candidate> = similar.iter().map(moved).collect();
-            let options = self.pipeline.fuse_options();
-            match Posterior::of_retrieval(&similar, dissimilar, options).outcome(options) {
-                Outcome::Fix(fix) => errors_m.push(distance_m(truth.0, truth.1, fix.lat_deg, fix.lon_deg)),
+        let (mut errors_m, mut ambiguous, mut held) = (Vec::new(), 0, Vec::new());
+        for (truth, prediction) in &self.queries {
+            let prediction = self.pipeline.with_places_moved(prediction, moved)?;
+            match &prediction.outcome {
+                Outcome::Fix(fix) => {
+                    let error_m = distance_m(truth.0, truth.1, fix.lat_deg, fix.lon_deg);
+                    errors_m.push(error_m);
+                    let radii = prediction.certainty.and_then(|certainty| certainty.radii);
+                    held.extend(radii.map(|radii| (error_m <= radii.radius_68_m, error_m <= radii.radius_95_m)));
+                }
                 Outcome::Ambiguous => ambiguous += 1,
                 Outcome::NoFix(_) | Outcome::Error(_) => {}
             }
         }
         let quantiles = [("p50", 0.5), ("p75", 0.75), ("p90", 0.9)];
         let error_m = quantiles.iter().filter_map(|(name, at)| Some((*name, quantile(&errors_m, *at)?))).collect();
-        FixFigures { queries: self.queries.len(), fixes: errors_m.len(), ambiguous, error_m }
+        let covered = |of: fn(&(bool, bool)) -> bool| (!held.is_empty()).then(|| share(&held, of));
+        Ok(FixFigures {
+            queries: self.queries.len(),
+            fixes: errors_m.len(),
+            ambiguous,
+            error_m,
+            radius_68_coverage: covered(|(inner, _)| *inner),
+            radius_95_coverage: covered(|(_, outer)| *outer),
+        })
+    }
+}
+
+impl FixFigures {
+    fn radii_text(&self) -> String {
+        match (self.radius_68_coverage, self.radius_95_coverage) {
+            (Some(inner), Some(outer)) => format!("; radius 68 % holds {inner:.3}, 95 % {outer:.3}"),
+            _ => String::new(),
+        }
     }
 }
 
@@ -173,11 +212,12 @@ impl LabelsReport {
                     fixes.error_m.iter().map(|(name, metres)| format!("{name} {metres:.1} m")).collect();
                 let _ = writeln!(
                     text,
-                    "  {} queries: {} fixes, {} ambiguous, error {}",
+                    "  {} queries: {} fixes, {} ambiguous, error {}{}",
                     fixes.queries,
                     fixes.fixes,
                     fixes.ambiguous,
-                    errors.join(", ")
+                    errors.join(", "),
+                    fixes.radii_text()
                 );
             }
         }

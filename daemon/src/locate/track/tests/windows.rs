@@ -10,7 +10,17 @@ const ON: WindowOptions = WindowOptions { window: true, window_min_m: 300.0, win
 
 fn similar(similarity: f32) -> [Candidate; 1] {
     let reference = String::new();
-    [Candidate { lat_deg: 0.0, lon_deg: 0.0, similarity, reference, shard: 0, row: 0, extent_m: None, prior_nats: 0.0 }]
+    [Candidate {
+        lat_deg: 0.0,
+        lon_deg: 0.0,
+        similarity,
+        reference,
+        shard: 0,
+        row: 0,
+        extent_m: None,
+        prior_nats: 0.0,
+        support: None,
+    }]
 }
 
 fn holding() -> (Tracks, Country) {
