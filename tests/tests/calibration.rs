@@ -96,7 +96,7 @@ fn fixes_have_radii_by_a_calibration_of_the_index_and_none_by_another() {
 /// The same, sure by another number.
 fn sure(calibration: &Calibration, intercept: f64) -> Calibration {
     let mut calibration = calibration.clone();
-    calibration.retrieved.confidence.intercept = intercept;
+    calibration.retrieved.right.intercept = intercept;
     calibration
 }
 

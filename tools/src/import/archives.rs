@@ -131,6 +131,7 @@ fn part_of(path: &Path) -> Option<PathBuf> {
     if let Some((tar, part)) = name.split_once(".tar.") {
         let part = part.strip_prefix("part").unwrap_or(part).trim_start_matches(['-', '_']);
         let is_part = (2..=4).contains(&part.len())
+            && !["gz", "xz", "lz"].contains(&part)
             && (part.bytes().all(|b| b.is_ascii_digit())
                 || part.bytes().all(|b| b.is_ascii_lowercase()) && part.len() == 2);
         return is_part.then(|| path.with_file_name(format!("{tar}.tar")));
