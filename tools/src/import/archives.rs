@@ -196,14 +196,14 @@ fn tail(parts: &[PathBuf]) -> anyhow::Result<Option<Vec<u8>>> {
 }
 
 /// Files read as if they were one.
-struct Parts {
-    files: std::vec::IntoIter<PathBuf>,
+struct Parts<'a> {
+    files: std::slice::Iter<'a, PathBuf>,
     open: Option<BufReader<File>>,
 }
 
-impl Parts {
-    fn new(paths: &[PathBuf]) -> anyhow::Result<Self> {
-        let mut parts = Self { files: paths.to_vec().into_iter(), open: None };
+impl<'a> Parts<'a> {
+    fn new(paths: &'a [PathBuf]) -> anyhow::Result<Self> {
+        let mut parts = Self { files: paths.iter(), open: None };
         parts.advance()?;
         Ok(parts)
     }
@@ -214,7 +214,7 @@ impl Parts {
     }
 }
 
-impl Read for Parts {
+impl Read for Parts<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(file) = &mut self.open {
             let count = file.read(buffer)?;

@@ -53,7 +53,7 @@ impl Gallery {
                 .unwrap_or_default(),
             attribution: Some(shard.description().attribution.clone()).filter(|text| !text.is_empty()),
         };
-        Self { parts: shards.shards().iter().map(|shard| part(shard)).collect(), sources, deduplication: DEDUPLICATION }
+        Self { parts: shards.shards().iter().map(part).collect(), sources, deduplication: DEDUPLICATION }
     }
 }
 

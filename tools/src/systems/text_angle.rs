@@ -64,7 +64,7 @@ pub(super) fn angles(text: &str) -> Vec<Angle> {
             Token::Hemisphere { .. } => before = Some(*token),
             Token::Separator | Token::Filler => {}
             Token::Degree | Token::Minute | Token::Second | Token::Other => {
-                (clean, label, before) = (false, None, None)
+                (clean, label, before) = (false, None, None);
             }
         }
         at += 1;

@@ -87,7 +87,7 @@ impl GeoTiff {
         }
         let doubles = |decoder: &mut Decoder<_>, tag| -> anyhow::Result<Option<Vec<f64>>> {
             let found = decoder.find_tag(tag).with_context(|| shown.clone())?;
-            Ok(found.map(tiff::decoder::ifd::Value::into_f64_vec).transpose().with_context(|| shown.clone())?)
+            found.map(tiff::decoder::ifd::Value::into_f64_vec).transpose().with_context(|| shown.clone())
         };
         let transformation = doubles(&mut decoder, Tag::ModelTransformationTag)?;
         let scale = doubles(&mut decoder, Tag::ModelPixelScaleTag)?;

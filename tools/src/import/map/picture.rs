@@ -24,13 +24,8 @@ impl Picture {
     pub(super) fn open(request: &MapRequest) -> anyhow::Result<Self> {
         let path = request.map.clone();
         // A map may be larger than a frame: 400 megapixels are 1.2 GB.
-        let usual = DecodeLimits::default();
-        let limits = DecodeLimits {
-            max_bytes: 512 << 20,
-            max_pixels: 400_000_000,
-            max_side: 65_500.max(usual.max_side),
-            ..usual
-        };
+        let max_side = DecodeLimits::default().max_side.max(65_500);
+        let limits = DecodeLimits { max_bytes: 512 << 20, max_pixels: 400_000_000, max_side };
         let image = decode(&pictures::read(&path, limits.max_bytes)?, &limits)
             .with_context(|| format!("{}: cannot decode", path.display()))?;
         let size = (u64::from(image.width()), u64::from(image.height()));
