@@ -97,7 +97,7 @@ class Published:
                 norm.running_mean.copy_(mean)
                 norm.running_var.copy_(variance)
                 norm.weight.copy_(deviation / size)
-                norm.bias.copy_(torch.from_numpy(self._tensor(f"{name}.bias")) + mean / size)
+                norm.bias.copy_(torch.from_numpy(self._tensor(f"{name}.bias").copy()) + mean / size)
                 return (found - mean[:, None, None]) / size + norm.bias[:, None, None]
 
             handle = convolution.register_forward_hook(fit)
@@ -107,7 +107,7 @@ class Published:
         for name, part in tower.named_modules():
             if isinstance(part, Convolution):
                 measured(part, name)
-        tower.centre.running_mean.copy_(-torch.from_numpy(self._tensor("project.bias")))
+        tower.centre.running_mean.copy_(-torch.from_numpy(self._tensor("project.bias").copy()))
         tower.centre.running_var.fill_(1.0)
         tower.eval()
         tower.stem(pictures)
