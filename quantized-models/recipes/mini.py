@@ -40,14 +40,15 @@ def look_alikes(arguments: argparse.Namespace) -> int:
 
     from geolocated_recipes.mini import lookalikes
     from geolocated_recipes.mini.pairs import Pairs
-    from geolocated_recipes.mini.training import Plan, Training, vectors
+    from geolocated_recipes.mini.towers import Towers
+    from geolocated_recipes.mini.training import tower_of, vectors
 
     torch.set_num_threads(arguments.threads)
     pairs = Pairs(arguments.pairs, "nadir")
-    training = Training(Plan(view="nadir", steps=1, runs=1, length=1), pairs, pairs, arguments.encoder)
-    training.begin_with(arguments.encoder)
+    towers = Towers("nadir")
+    towers.reference.load_state_dict(tower_of(arguments.encoder, pairs))
     rows = np.arange(min(arguments.most, len(pairs)))
-    views, maps = vectors(training.averaged, pairs, rows)
+    views, maps = vectors(towers, pairs, rows)
     found = lookalikes.sets(views, maps, np.concatenate(pairs.records)[rows], arguments.size, seed=7)
     with arguments.out.open("wb") as file:
         np.save(file, found)

@@ -199,15 +199,6 @@ class Comparator(nn.Module):
 def fitted(tower: dict[str, torch.Tensor], side: int, trained_at: int) -> dict[str, torch.Tensor]:
     """Weights of an encoder's tower for pictures of another size: distances that are new to it are looked at as the
     nearest that it knows."""
-    known, new = (_squared(at) for at in (trained_at, side))
+    known, new = (distances(Shape(rows=at, columns=at).grid)[1] for at in (trained_at, side))
     nearest = torch.tensor([int((known - distance).abs().argmin()) for distance in new])
     return {name: value[:, :, nearest] if name.endswith(".reach") else value for name, value in tower.items()}
-
-
-def _squared(side: int) -> torch.Tensor:
-    """The squared distances between tokens that occur, in the order of `distances`."""
-    grid = Shape(rows=side, columns=side).grid
-    which, count = distances(grid)
-    at = torch.stack(torch.meshgrid(*[torch.arange(part) for part in grid], indexing="ij"), dim=-1).reshape(-1, 2)
-    squared = ((at[:, None] - at[None]) ** 2).sum(-1)
-    return torch.tensor([int(squared[which == one][0]) for one in range(count)])

@@ -97,13 +97,13 @@ class Stem(nn.Module):
         return self.out(pictures)
 
 
-def distances(grid: tuple[int, int]) -> tuple[torch.Tensor, int]:
-    """Which of the distances that occur lies between two tokens, `[tokens, tokens]`, and how many there are."""
+def distances(grid: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which of the distances that occur lies between two tokens, `[tokens, tokens]`, and their squares, in order."""
     axes = [torch.arange(side) for side in grid]
     at = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 2)
     squared = ((at[:, None] - at[None]) ** 2).sum(-1)
     values, which = torch.unique(squared, return_inverse=True)
-    return which, len(values)
+    return which, values
 
 
 class Attention(nn.Module):
@@ -114,9 +114,9 @@ class Attention(nn.Module):
         self.heads = shape.heads
         self.qkv = nn.Linear(shape.width, 3 * shape.width)
         self.out = nn.Linear(shape.width, shape.width)
-        which, count = distances(shape.grid)
+        which, squared = distances(shape.grid)
         self.register_buffer("which", which, persistent=False)
-        self.reach = nn.Parameter(torch.zeros(1, shape.heads, count))
+        self.reach = nn.Parameter(torch.zeros(1, shape.heads, len(squared)))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`[B, T, width]` to the same shape."""

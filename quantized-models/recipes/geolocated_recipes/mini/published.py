@@ -59,8 +59,8 @@ class Published:
         """What is not normalised over the batch, under the names of the tower."""
         width, heads = tower.shape.width, tower.shape.heads
         scale = np.float32((width // heads) ** -0.5)
-        which, count = distances(tower.shape.grid)
-        first = np.array([int((which == at).flatten().nonzero()[0]) for at in range(count)])
+        which, squared = distances(tower.shape.grid)
+        first = np.array([int((which == at).flatten().nonzero()[0]) for at in range(len(squared))])
         state = {}
         for part in ("weight", "bias"):
             for base in [f"blocks.{at}" for at in range(tower.shape.depth)]:
