@@ -57,7 +57,7 @@ def look_alikes(arguments: argparse.Namespace) -> int:
 
 
 def train_comparator(arguments: argparse.Namespace) -> int:
-    """Trains a comparator on sets of look-alikes, behind the tower of an encoder; goes on with what lies in --out."""
+    """Trains a comparator on look-alikes, behind the tower of an encoder; goes on with what lies in --out."""
     import torch
 
     from geolocated_recipes.mini.comparator import fitted, tokenizer
@@ -75,10 +75,9 @@ def train_comparator(arguments: argparse.Namespace) -> int:
     tower = Encoder(Shape(rows=side, columns=side))
     tower.load_state_dict(fitted(tower_of(arguments.encoder, pairs), side, SIDE))
     tower.eval()
-    sets = (np.load(path) for path in (arguments.look_alikes, arguments.held_out_look_alikes))
     seen = [
-        look(found, chosen, tower, side, out / name)
-        for found, chosen, name in zip((pairs, held_out), sets, ("seen", "seen-held-out"), strict=True)
+        look(found, tower, side, out / name, arguments.alike)
+        for found, name in ((pairs, "seen"), (held_out, "seen-held-out"))
     ]
     plan = ComparatorPlan(steps=arguments.steps, side=side, rate=arguments.rate)
     training = ComparatorTraining(plan, *seen, out)
@@ -186,12 +185,11 @@ def parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=train_comparator)
     verb.add_argument("--encoder", type=Path, required=True, metavar="DIR", help="run or model folder, for its tower")
     verb.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
-    verb.add_argument("--look-alikes", type=Path, required=True, metavar="NPY", help="sets of rows of --pairs")
     verb.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="pairs of other seeds, for the log")
-    verb.add_argument("--held-out-look-alikes", type=Path, required=True, metavar="NPY")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint, log, and what the tower saw")
     verb.add_argument("--steps", type=int, required=True, help="in all; the learning rate ends at this step")
-    verb.add_argument("--side", type=int, default=160, help="pixels along a side of a picture (%(default)s)")
+    verb.add_argument("--alike", type=int, default=64, metavar="N", help="wrong tiles of a view, the most similar ones")
+    verb.add_argument("--side", type=int, default=128, help="pixels along a side of a picture (%(default)s)")
     verb.add_argument("--rate", type=float, default=4e-3, help="largest learning rate of matrices (%(default)s)")
     verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
     verb.add_argument("--threads", type=int, default=1)

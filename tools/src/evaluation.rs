@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use geolocated::locate::rerank::{Comparison, PriorCandidate, RerankOptions, Strategy};
+use geolocated::locate::rerank::{Comparison, PriorCandidate, Ranking, RerankOptions, Strategy};
 use geolocated::locate::track::{Observation, Scale};
 use geolocated::locate::{
     BadFrame, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
@@ -13,6 +13,7 @@ use geolocated::locate::{
 use geolocated::reranker::{Reranked, Reranker};
 use index_shards::Place;
 use quantized_models::{DecodeLimits, decode};
+use serde::Serialize;
 
 use crate::baseline::{Baseline, random_rows, retrieve};
 use crate::evaluated_hints::EvaluatedHints;
@@ -144,6 +145,23 @@ pub struct SecondAnswer {
     pub pairs: Vec<PairJudged>,
     /// Each answer about a candidate by itself: the value, and its metres from the truth.
     pub answers: Vec<(f64, f64)>,
+    /// The candidates, in the order of retrieval, which is how the ranking counts them.
+    pub candidates: Vec<JudgedCandidate>,
+    /// What the reranking left behind.
+    pub ranking: Ranking,
+}
+
+/// A candidate of a reranking, held against the truth.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JudgedCandidate {
+    /// Name of the reference.
+    pub reference: String,
+    /// Metres between it and the truth.
+    pub metres: f64,
+    /// Number of the place that it shows: one candidate of each place is compared.
+    pub place: usize,
+    /// Logarithm of its weight by retrieval, in nats; 0 for the best.
+    pub log_weight: f64,
 }
 
 /// A comparison held against the truth.
@@ -363,7 +381,20 @@ fn second_answer(
         compared_m: compared.map(|(metres, _)| *metres).collect(),
         pairs: ranking.comparisons.iter().map(pair).collect(),
         answers: ranking.answers.iter().map(|answer| (f64::from(answer.value), metres_of(answer.candidate))).collect(),
+        candidates: judged_candidates(&candidates, &metres, &places),
+        ranking: ranking.clone(),
     })
+}
+
+fn judged_candidates(candidates: &[Candidate], metres: &[f64], places: &[PriorCandidate]) -> Vec<JudgedCandidate> {
+    let known = candidates.iter().zip(metres).zip(places);
+    let judged = |((candidate, metres), prior): ((&Candidate, &f64), &PriorCandidate)| JudgedCandidate {
+        reference: candidate.reference.clone(),
+        metres: *metres,
+        place: prior.place,
+        log_weight: prior.log_weight,
+    };
+    known.map(judged).collect()
 }
 
 /// A frame that says nothing but its picture.

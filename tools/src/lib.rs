@@ -12,6 +12,7 @@ pub mod calibration;
 pub mod catalog;
 pub mod certainty_report;
 pub mod cli;
+mod comparison_log;
 pub mod dataset;
 pub mod evaluated_hints;
 pub mod evaluation;

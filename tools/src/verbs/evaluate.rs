@@ -23,6 +23,7 @@ use crate::evaluation::{
     Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
 };
 use crate::evaluation_page::EvaluationPage;
+use crate::comparison_log;
 use crate::explain::Explainer;
 use crate::fuse_args::FuseArgs;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
@@ -94,6 +95,9 @@ pub struct EvaluateArgs {
     /// Write a page about this frame: the candidates, every comparison with its margin, the order that follows
     #[arg(long, value_name = "FRAME[,...]", value_delimiter = ',', requires = "comparator")]
     explain: Vec<String>,
+    /// Write every answer of the comparator, a line of JSON for each query and strategy
+    #[arg(long, value_name = "FILE.jsonl", requires = "comparator")]
+    comparisons: Option<PathBuf>,
     /// Folder for pages: report.html about all queries, and those of --explain [default: no report, . with --explain]
     #[arg(long, value_name = "DIR")]
     html: Option<PathBuf>,
@@ -316,6 +320,9 @@ fn answer(
     let answers = answer_all(&stages, queries.to_vec(), args.threads);
     let flights = following.as_ref().map(|following| follow(&stages, queries, &answers, following)).transpose()?;
     explainer.finish()?;
+    if let Some(path) = &args.comparisons {
+        comparison_log::write(path, &answers)?;
+    }
     let figures = following.as_ref().zip(flights);
     let figures = figures.map(|(following, flights)| SequenceFigures::of(&flights, following, &args.thresholds_m));
     if let (Some(folder), Some(figures)) = (&args.html, &figures) {

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
+from torch.nn import functional
 
+from geolocated_recipes.mini import places
 from geolocated_recipes.mini.decoder import Decoder, Kept
 from geolocated_recipes.mini.network import STRIDE, Encoder, Shape, distances
 from geolocated_recipes.tower import Tower
@@ -21,7 +23,7 @@ from geolocated_recipes.vlm.shape import Shape as VlmShape
 
 ARCHITECTURE = "mini"
 LAYERS, GATED = 4, 512
-POSITIONS = 1024
+POSITIONS = 1152
 # Slow turns: where a token stands in its picture says little, what it shows says all.
 THETA = 1e6
 
@@ -29,7 +31,7 @@ THETA = 1e6
 def tokenizer() -> dict:
     """The content of `tokenizer.json`: the words of the questions."""
     turns = prompts.TURNS[ARCHITECTURE]
-    return vocabulary.tokenizer(prompts.texts(prompts.table(turns)), turns.specials)
+    return vocabulary.tokenizer([*prompts.texts(prompts.table(turns)), *places.WORDS], turns.specials)
 
 
 def shape(side: int) -> VlmShape:
@@ -101,6 +103,13 @@ class Words:
         self.pair = self._question([pair["first"], pair["second"]], pair)
         self.single = {name: self._question([part["candidate"]], part) for name, part in single.items()}
 
+    def written(self, question: str, answer: str) -> tuple[Piece, int]:
+        """A picture, a question and its answer, and how many tokens the answer has."""
+        turns = prompts.TURNS[ARCHITECTURE]
+        asked = self.piece(f"{turns.start}{{image}}\n{question}{turns.end}")
+        told = self.piece(f"{turns.space}{answer}\n")
+        return Piece(torch.cat([asked.tokens, told.tokens]), asked.image_at), told.length
+
     def piece(self, text: str) -> Piece:
         """A text with room for its picture."""
         text = text.replace("{image}", "<image>" * self.image_tokens)
@@ -152,8 +161,8 @@ class Comparator(nn.Module):
         """Logits of the answers, `[N, answers]`, after what was kept of query and candidates."""
         layers = zip(*parts, strict=True)
         past = [tuple(torch.cat(part, dim=2) for part in zip(*layer, strict=True)) for layer in layers]
-        row, _ = self.text(self.rows(question.suffix, None, len(past[0][0])), first, past)
-        return row @ self.text.embed_tokens.weight[question.answers].T
+        rows, _ = self.text(self.rows(question.suffix, None, len(past[0][0])), first, past)
+        return rows[:, -1] @ self.text.embed_tokens.weight[question.answers].T
 
     def pair(
         self, queries: torch.Tensor, firsts: torch.Tensor, seconds: torch.Tensor, which: torch.Tensor
@@ -188,12 +197,20 @@ class Comparator(nn.Module):
         mine = [(keys[owner], values[owner]) for keys, values in kept]
         return self.answer(question, [mine, part], at + question.candidates[0].length)
 
+    def written(self, seen: torch.Tensor, question: str, answer: str) -> torch.Tensor:
+        """Mean negative log-likelihood of an answer's tokens, for one picture `[tokens, width]`."""
+        piece, told = self.words.written(question, answer)
+        if piece.length > POSITIONS:
+            raise ValueError(f"expected at most {POSITIONS} tokens, found {piece.length}")
+        rows, _ = self.text(self.rows(piece, seen[None], 1), 0)
+        return functional.cross_entropy(rows[0, -told - 1 : -1] @ self.text.embed_tokens.weight.T, piece.tokens[-told:])
+
     def whole(self, tokens: np.ndarray, is_picture: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
         """Logits of the vocabulary after a prompt in one call, candidates seeing each other: exports are held to it."""
         rows = self.text.embed_tokens(torch.from_numpy(tokens))
         seen = self.see(torch.from_numpy(np.concatenate(pictures)))
         rows[torch.from_numpy(is_picture)] = self.connector["proj"](seen).flatten(0, 1)
-        return (self.text(rows[None], 0)[0][0] @ self.text.embed_tokens.weight.T).numpy()
+        return (self.text(rows[None], 0)[0][0, -1] @ self.text.embed_tokens.weight.T).numpy()
 
 
 def fitted(tower: dict[str, torch.Tensor], side: int, trained_at: int) -> dict[str, torch.Tensor]:

@@ -10,11 +10,11 @@ from torch.nn import functional
 
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.mini.comparator import Comparator
-from geolocated_recipes.mini.comparisons import Asked, Seen, asked
+from geolocated_recipes.mini.comparisons import Asked, Seen, asked, told
 from geolocated_recipes.mini.run import Run, order
 
 # Of the steps, what each asks: comparisons mostly, since pointwise questions are what they are compared with.
-QUESTIONS = ("pair", "pair", "pair", "yes_no", "pair", "pair", "pair", "score")
+QUESTIONS = ("pair", "pair", "yes_no", "pair", "places", "pair", "score", "pair")
 LEVELS = 5
 
 
@@ -25,10 +25,12 @@ class ComparatorPlan:
     steps: int
     side: int
     """Pixels along a side of what the tower sees."""
-    sets: int = 3
-    """Sets of look-alikes in a step; each of their places is a query."""
+    queries: int = 24
+    """Of a step."""
     wrong: int = 3
     """Wrong candidates of a query, each compared with the right one."""
+    told: int = 8
+    """Questions about places in a step of them."""
     rate: float = 4e-3
     other_rate: float = 2e-3
     scale_rate: float = 1e-2
@@ -49,8 +51,8 @@ class ComparatorTraining(Run):
         self.comparator.tower.requires_grad_(False).eval()
         super().__init__(plan, folder, self.comparator, [], [])
         for found in (seen, held_out):
-            if len(found) < plan.sets:
-                raise RecipeError(f"expected at least {plan.sets} sets of look-alikes, found {len(found)}")
+            if len(found) < plan.queries:
+                raise RecipeError(f"expected at least {plan.queries} pairs, found {len(found)}")
 
     def begin_with(self, tower: torch.nn.Module) -> None:
         """Takes the weights of an encoder's tower."""
@@ -66,7 +68,10 @@ class ComparatorTraining(Run):
         plan, step = self.plan, self.step
         random = np.random.default_rng([plan.seed, step])
         question = QUESTIONS[step % len(QUESTIONS)]
-        taken = asked(self.seen, order(plan.seed, len(self.seen), step, plan.sets), plan.wrong, random)
+        if question == "places":
+            records = told(self.seen, order(plan.seed + 1, len(self.seen), step, plan.told), random)
+            return torch.stack([self.comparator.written(*record) for record in records]).mean()
+        taken = asked(self.seen, order(plan.seed, len(self.seen), step, plan.queries), plan.wrong, random)
         if question == "pair":
             is_first = random.random(len(taken.queries)) < 0.5
             margins = compared(self.comparator, taken, is_first)
@@ -104,12 +109,13 @@ def compared(comparator: Comparator, taken: Asked, is_first: np.ndarray) -> torc
 
 
 @torch.inference_mode()
-def judged(comparator: Comparator, seen: Seen, plan: ComparatorPlan, most: int = 48) -> dict[str, float]:
+def judged(comparator: Comparator, seen: Seen, plan: ComparatorPlan, most: int = 384) -> dict[str, float]:
     """Comparisons of held-out queries in both orders: share of right answers, of the same answer, and of right ones
     when both margins are added."""
     first, second = [], []
-    for at in range(0, min(len(seen), most), plan.sets):
-        taken = asked(seen, np.arange(at, min(at + plan.sets, len(seen))), plan.wrong, np.random.default_rng([1, at]))
+    for at in range(0, min(len(seen), most), plan.queries):
+        rows = np.arange(at, min(at + plan.queries, len(seen)))
+        taken = asked(seen, rows, plan.wrong, np.random.default_rng([1, at]))
         queries = len(taken.queries)
         first.append(compared(comparator, taken, np.ones(queries, dtype=bool)))
         second.append(-compared(comparator, taken, np.zeros(queries, dtype=bool)))

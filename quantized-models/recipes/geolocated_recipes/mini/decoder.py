@@ -85,14 +85,16 @@ class Decoder(nn.Module):
     def __init__(self, text: Text):
         super().__init__()
         self.embed_tokens = nn.Embedding(text.vocabulary, text.hidden_size)
+        # They make logits, too, which are to be of size one at first.
+        nn.init.normal_(self.embed_tokens.weight, std=text.hidden_size**-0.5)
         self.layers = nn.ModuleList(Layer(text) for _ in range(text.layers))
         self.norm = Norm(text.hidden_size, text.norm_eps)
         found = torch.from_numpy(angles(text.rope, text.head_size, text.positions)).float()
         self.register_buffer("turns", torch.stack([found.cos(), found.sin()]), persistent=False)
 
     def forward(self, tokens: torch.Tensor, first: int, past: Kept | None = None) -> tuple[torch.Tensor, Kept]:
-        """`[N, T, width]`, the first of them at position `first`, after `past`. Returns the last row, `[N, width]`, and
-        what is kept of all up to here.
+        """`[N, T, width]`, the first of them at position `first`, after `past`. Returns the rows that logits are made
+        of, and what is kept of all up to here.
         """
         turn, kept = self.turns[:, first : first + tokens.shape[1]], []
         for at, layer in enumerate(self.layers):
@@ -100,7 +102,7 @@ class Decoder(nn.Module):
             kept.append(own)
             tokens = tokens + mixed
             tokens = tokens + layer.mlp(layer.post_attention_layernorm(tokens))
-        return self.norm(tokens[:, -1]), kept
+        return self.norm(tokens), kept
 
 
 def turned(heads: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:

@@ -179,7 +179,7 @@ class Export:
             "",
             "[space]",
             f'id = "{self.report["space"]}"',
-            f"dimensions = {len(self.sides[0].weights['project.weight'])}",
+            f"dimensions = {self.sides[0].shape.embedding}",
         ]
         tables = [line for part in parts for line in self._tables(made, part["side"])]
         tail = [

@@ -32,3 +32,17 @@ def sets(views: torch.Tensor, maps: torch.Tensor, records: np.ndarray, size: int
             found.append(np.concatenate([[row], others]))
             is_free[found[-1]] = False
     return np.array(found, dtype=np.int64).reshape(-1, size)
+
+
+def near(views: torch.Tensor, maps: torch.Tensor, records: np.ndarray, size: int) -> np.ndarray:
+    """Rows of the `size` tiles most similar to each view that show none of its ground, `[N, size]`, the most similar
+    first; arguments as for `sets`."""
+    places, seeds = records[:, MAP_X : MAP_X + 2], records[:, SEED]
+    found = []
+    for rows in torch.arange(len(views)).split(1024):
+        own = slice(int(rows[0]), int(rows[-1]) + 1)
+        apart = np.abs(places[own, None] - places[None]).max(-1) >= 2 * OVERLAP * TILE_M
+        is_other = apart | (seeds[own, None] != seeds[None])
+        scores = (views[own] @ maps.T).masked_fill(~torch.from_numpy(is_other), -torch.inf)
+        found.append(scores.topk(size).indices)
+    return torch.cat(found).numpy()

@@ -149,9 +149,12 @@ class Block(nn.Module):
 class Pool(nn.Module):
     """One learned query attends to all tokens: `[B, T, width]` to `[B, width]`."""
 
+    count = 1
+    """Of what is projected for one picture."""
+
     def __init__(self, width: int, heads: int):
         super().__init__()
-        self.heads = heads
+        self.width, self.heads = width, heads
         self.probe = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
         self.kv = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -167,6 +170,20 @@ class Pool(nn.Module):
         return pooled + self.mlp(self.norm(pooled))
 
 
+class Columns(nn.Module):
+    """The tokens of each column side by side, `[B, T, width]` to `[B, columns, rows * width]`: of pictures once around,
+    what lies in each direction keeps its place in the vector."""
+
+    def __init__(self, shape: Shape):
+        super().__init__()
+        self.grid = shape.grid
+        self.count, self.width = shape.grid[1], shape.grid[0] * shape.width
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens to one row a column."""
+        return tokens.unflatten(1, self.grid).transpose(1, 2).flatten(2)
+
+
 class Encoder(nn.Module):
     """What the stem sees, `[B, 3, rows, columns]` in -1 to 1, to vectors `[B, embedding]` of unit length."""
 
@@ -177,8 +194,8 @@ class Encoder(nn.Module):
         self.positions = nn.Parameter(torch.randn(1, shape.tokens, shape.width) * 0.02) if shape.is_placed else None
         self.blocks = nn.Sequential(*[Block(shape) for _ in range(shape.depth)])
         self.norm = nn.LayerNorm(shape.width)
-        self.pool = Pool(shape.width, shape.heads)
-        self.project = nn.Linear(shape.width, shape.embedding, bias=False)
+        self.pool = Columns(shape) if shape.is_placed else Pool(shape.width, shape.heads)
+        self.project = nn.Linear(self.pool.width, shape.embedding // self.pool.count, bias=False)
         # Vectors around zero from the first step on: without it all begin alike, and it takes long to spread them.
         self.centre = nn.BatchNorm1d(shape.embedding, affine=False)
 
@@ -191,7 +208,7 @@ class Encoder(nn.Module):
 
     def vector(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens to unit vectors."""
-        return functional.normalize(self.centre(self.project(self.pool(tokens))), dim=-1)
+        return functional.normalize(self.centre(self.project(self.pool(tokens)).flatten(1)), dim=-1)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures to unit vectors."""
@@ -243,3 +260,24 @@ class Local(nn.Module):
         log_shares = logits[own, :, own] - logits.flatten(2).logsumexp(-1, keepdim=True)
         is_on = shares.sum(-1) > 0
         return -(log_shares * shares).sum() / is_on.sum().clamp(min=1)
+
+
+class Directions(nn.Module):
+    """Which tile shows in a direction what a panorama shows there: a task beside, for training alone. A vector holds
+    its directions side by side."""
+
+    def __init__(self, count: int):
+        super().__init__()
+        self.count = count
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+
+    def forward(self, views: torch.Tensor, maps: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each direction of views `[B, E]` over that of all maps `[B, E]`; maps that overlap a view
+        (`known` is 0) are left out, and views that know nothing."""
+        of_views, of_maps = (
+            functional.normalize(part.unflatten(1, (self.count, -1)), dim=-1).transpose(0, 1) for part in (views, maps)
+        )
+        logits = (of_views @ of_maps.transpose(1, 2) * self.log_scale.exp()).masked_fill(known == 0, -1e4)
+        own = known.diagonal() == 1
+        shares = logits.diagonal(dim1=1, dim2=2) - logits.logsumexp(-1)
+        return -(shares * own).sum() / (own.sum().clamp(min=1) * self.count)

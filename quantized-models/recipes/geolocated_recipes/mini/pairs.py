@@ -10,7 +10,8 @@ import torch
 from geolocated_recipes.errors import RecipeError
 
 # Columns of records.npy; y follows x.
-SEED, MAP_X, DRONE_X, VIEW_X, HEADING, HEIGHT, PITCH, STREET_X, ROLL, HFOV = 0, 2, 4, 6, 8, 9, 10, 12, 14, 15
+SEED, GROUP, MAP_X, DRONE_X, VIEW_X = 0, 1, 2, 4, 6
+HEADING, HEIGHT, PITCH, STREET_X, ROLL, HFOV = 8, 9, 10, 12, 14, 15
 TILE_M = 80.0
 # Views that lie within so many tile sides of a tile's middle, but are not its own, overlap it: neither the same place
 # nor another one.

@@ -37,15 +37,15 @@ class MiniGraph:
     def build(self) -> ModelProto:
         """Pixels to the vector of unit length."""
         graph = self.graph
-        pooled = self._pool(self.write_tokens())
-        vector = graph.linear(pooled, *centred(self.weights), "project")
+        tokens = self.write_tokens()
+        vector = self._columns(tokens) if self.shape.is_placed else self._pooled(tokens)
         length = graph.add("ReduceL2", [vector], "length", axes=[-1], keepdims=1)
         least = graph.scalar("length.least", LEAST_LENGTH)
         graph.add("Div", [vector, graph.add("Max", [length, least], "length.bounded")], OUTPUT)
         columns = 2 * SIDE if self.front == "cut" else SIDE
         ends = (
             helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, SIDE, columns]),
-            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, self.weights["project.weight"].shape[0]]),
+            helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, self.shape.embedding]),
         )
         return onnx_file.model(graph.nodes, graph.weights, ends, OPSET, IR_VERSION)
 
@@ -111,6 +111,23 @@ class MiniGraph:
         inner = self._mlp(self._norm(tokens, f"{base}.norm_2"), f"{base}.mlp")
         return graph.add("Add", [tokens, inner], base)
 
+    def _pooled(self, tokens: str) -> str:
+        gain, bias = centring(self.weights)
+        weight = (self.weights["project.weight"] * gain[:, None]).astype(np.float32)
+        return self.graph.linear(self._pool(tokens), weight, bias, "project")
+
+    def _columns(self, tokens: str) -> str:
+        graph, (rows, columns) = self.graph, self.shape.grid
+        grid = graph.reshape(tokens, [1, rows, columns, self.width], "columns.grid")
+        turned = graph.add("Transpose", [grid], "columns.turned", perm=[0, 2, 1, 3])
+        aside = graph.reshape(turned, [1, columns, rows * self.width], "columns.rows")
+        weight = graph.constant("project.weight", self.weights["project.weight"].T)
+        each = graph.add("MatMul", [aside, weight], "project")
+        flat = graph.reshape(each, [1, self.shape.embedding], "columns.flat")
+        gain, bias = centring(self.weights)
+        scaled = graph.add("Mul", [flat, graph.constant("centre.gain", gain)], "centre.scaled")
+        return graph.add("Add", [scaled, graph.constant("centre.bias", bias)], "centre")
+
     def _pool(self, tokens: str) -> str:
         graph, size = self.graph, self.width // self.heads
         weight, bias = self._pair("pool.kv")
@@ -151,12 +168,11 @@ class MiniGraph:
         return graph.reshape(joined, [1, rows, self.width], f"{name}.rows")
 
 
-def centred(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-    """The projection and the normalisation over the batch behind it as one projection with bias."""
+def centring(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """The normalisation over the batch behind the projection: gain and bias, `[embedding]` each."""
     mean, variance = (weights[f"centre.running_{part}"].astype(np.float64) for part in ("mean", "var"))
     gain = 1 / np.sqrt(variance + NORM_EPSILON)
-    weight = weights["project.weight"] * gain[:, None]
-    return weight.astype(np.float32), (-mean * gain).astype(np.float32)
+    return gain.astype(np.float32), (-mean * gain).astype(np.float32)
 
 
 def folded(weights: Weights, name: str, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from geolocated_recipes.errors import RecipeError
 from geolocated_recipes.mini.fronts import SIDE
 from geolocated_recipes.mini.ground import shares
-from geolocated_recipes.mini.network import STRIDE, Encoder, Local, Scale
+from geolocated_recipes.mini.network import STRIDE, Directions, Encoder, Local, Scale
 from geolocated_recipes.mini.pairs import Batch, Pairs, batch
 from geolocated_recipes.mini.published import Published
 from geolocated_recipes.mini.run import CHECKPOINT, Run, order
@@ -53,7 +53,7 @@ class Plan:
 
 
 class Training(Run):
-    """Towers that learn by the sigmoid loss over whole pictures and, of views from above, over tokens."""
+    """Towers that learn by the sigmoid loss over whole pictures, and over tokens (views from above) or directions."""
 
     def __init__(self, plan: Plan, pairs: Pairs, held_out: Pairs, folder: Path, look_alikes: np.ndarray | None = None):
         self.pairs, self.held_out, self.look_alikes = pairs, held_out, look_alikes
@@ -63,11 +63,12 @@ class Training(Run):
         torch.manual_seed(plan.seed)
         self.towers = Towers(plan.view).to(memory_format=torch.channels_last)
         self.scale = Scale()
-        # Where a panorama's tokens lie on the ground is not known: they have depth.
-        self.local = Local(self.towers.reference.shape.width) if plan.view == "nadir" else None
+        # Where a panorama's tokens lie on the ground is not known: they have depth. Their direction is.
+        seen = self.towers.reference.shape
+        self.local = Local(seen.width) if plan.view == "nadir" else Directions(seen.grid[1])
         self.losses: dict[str, list[float]] = {"whole": [], "local": []}
-        heads = [self.scale, *([self.local] if self.local else [])]
-        scales = [*self.scale.parameters(), *([self.local.log_scale] if self.local else [])]
+        heads = [self.scale, self.local]
+        scales = [*self.scale.parameters(), self.local.log_scale]
         super().__init__(plan, folder, self.towers, heads, scales)
         self.firsts = pairs.runs(plan.length)
         if len(self.firsts) < plan.runs:
@@ -75,8 +76,7 @@ class Training(Run):
 
     def parts(self) -> dict[str, Any]:
         """Those of every run, the towers as they train, and what is trained beside them."""
-        own = {"towers": self.towers, "scale": self.scale, **({"local": self.local} if self.local else {})}
-        return own | super().parts()
+        return {"towers": self.towers, "scale": self.scale, "local": self.local, **super().parts()}
 
     def begin_with(self, folder: Path) -> None:
         """Takes what fits of a tower of tiles: another run's, or a model folder's. Towers begin alike."""
@@ -89,7 +89,7 @@ class Training(Run):
         self.averaged = deepcopy(self.towers)
 
     def loss(self) -> torch.Tensor:
-        """Of whole pictures and of tokens."""
+        """Of whole pictures, and of tokens or directions."""
         plan, step = self.plan, self.step
         random, generator = np.random.default_rng([plan.seed, step]), torch.Generator().manual_seed(step)
         taken = batch(self.pairs, plan.view, self._rows(), random)
@@ -99,9 +99,10 @@ class Training(Run):
             of_views, of_maps = self.towers.vectors(*tokens)
         loss = self.scale.loss(of_views.float(), of_maps.float(), taken.known)
         self.losses["whole"].append(loss.item())
-        if self.local is None:
-            return loss
-        local = self._local(tokens, taken, generator)
+        if plan.view == "nadir":
+            local = self._local(tokens, taken, generator)
+        else:
+            local = self.local(of_views.float(), of_maps.float(), taken.known)
         self.losses["local"].append(local.item())
         return loss + local
 
