@@ -120,10 +120,10 @@ golden: ## write the kept file of the shard's format again; only for a new versi
 	cargo test --locked --release --workspace --test shards -- --ignored --exact golden::write_the_kept_file
 
 RECIPES := $(TARGET)/recipes-env
-recipes-env: ## install the Python environment of the recipes; REFERENCE=1 adds transformers and torch (6 GB)
+recipes-env: ## install the Python environment of the recipes; REFERENCE=1 adds transformers, torch and peft (6 GB)
 	python3 -m venv "$(RECIPES)"
 	"$(RECIPES)/bin/pip" install --quiet -r quantized-models/recipes/requirements-test.txt \
-	  $(if $(REFERENCE),-r quantized-models/recipes/requirements-reference.txt)
+	  $(if $(REFERENCE),-r quantized-models/recipes/requirements-sft.txt)
 
 recipes: recipes-env ## test the recipes
 	ORT_DISABLE_TELEMETRY=1 GEOLOCATE="$(abspath $(RELEASE))/geolocate" \

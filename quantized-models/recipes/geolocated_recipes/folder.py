@@ -40,6 +40,8 @@ def publish(made: Path, path: Path) -> None:
         if file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
+            # safetensors writes files that only their owner reads.
+            file.chmod(0o644)
     made.rename(path)
 
 

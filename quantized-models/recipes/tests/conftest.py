@@ -28,6 +28,12 @@ def run_mini(*arguments: object, expected: int = 0) -> subprocess.CompletedProce
     return _run("mini.py", arguments, expected)
 
 
+def run_geolocate(*arguments: object) -> subprocess.CompletedProcess:
+    """The tool as a user runs it."""
+    assert GEOLOCATE.is_file(), f"expected the tool at {GEOLOCATE} (make build, or GEOLOCATE), found none"
+    return _done([GEOLOCATE, *arguments])
+
+
 def _run(program: str, arguments: tuple[object, ...], expected: int) -> subprocess.CompletedProcess:
     return _done([sys.executable, RECIPES / program, *arguments], expected)
 
@@ -57,12 +63,11 @@ def copy(narrow, tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
     """Pairs, held-out pairs and pictures of the world, all of them few."""
-    assert GEOLOCATE.is_file(), f"expected the tool at {GEOLOCATE} (make build, or GEOLOCATE), found none"
     root = tmp_path_factory.mktemp("world")
     for name, seeds in (("pairs", "0..3"), ("held-out", "900..901")):
         options = ("--street", "--px", 128, "--count", 16, "--group", 8)
-        _done([GEOLOCATE, "world", "pairs", "--seeds", seeds, *options, "--out", root / name])
-    _done([GEOLOCATE, "world", "tiles", "--seed", 7, "--area-km2", 0.05, "--out", root / "map"])
-    _done([GEOLOCATE, "world", "street", "--seed", 7, "--views", 8, "--out", root / "street"])
-    _done([GEOLOCATE, "world", "fly", "--seed", 7, "--flights", 2, "--frames", 4, "--out", root / "flights"])
+        run_geolocate("world", "pairs", "--seeds", seeds, *options, "--out", root / name)
+    run_geolocate("world", "tiles", "--seed", 7, "--area-km2", 0.05, "--out", root / "map")
+    run_geolocate("world", "street", "--seed", 7, "--views", 8, "--out", root / "street")
+    run_geolocate("world", "fly", "--seed", 7, "--flights", 2, "--frames", 4, "--out", root / "flights")
     return root

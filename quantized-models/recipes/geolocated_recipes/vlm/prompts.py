@@ -30,6 +30,11 @@ class Turns:
     """What an answer begins with."""
 
     @property
+    def closing(self) -> str:
+        """The mark that ends the turn of an answer as it ends that of a question."""
+        return self.end[: self.end.index(">") + 1] if ">" in self.end else ""
+
+    @property
     def specials(self) -> list[str]:
         """Marks that are one token each."""
         marks = "".join((self.start, self.end, self.before, self.after, self.placeholder))

@@ -37,14 +37,15 @@ class Reference:
         import torch
 
         ids = torch.from_numpy(tokens)[None]
-        pictures = _pictures(self.shape, np.concatenate(pixels), torch.from_numpy(is_picture)[None].long())
+        seen = pictures(self.shape, np.concatenate(pixels), torch.from_numpy(is_picture)[None].long())
         with torch.no_grad():
-            found = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **pictures)
+            found = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **seen)
         return found.logits[0, -1].numpy()
 
 
-def _pictures(shape: Shape, pixels: np.ndarray, kinds) -> dict:
-    """Pictures as each architecture's processor gives them."""
+def pictures(shape: Shape, pixels: np.ndarray, kinds) -> dict:
+    """Pictures as each architecture's processor gives them. `pixels`: `[pictures, 3, side, side]`; `kinds`: a tensor
+    `[prompts, tokens]`, 1 where a token is of a picture."""
     import torch
 
     whole = torch.from_numpy(pixels)
