@@ -190,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--steps", type=int, required=True, help="in all; the learning rate ends at this step")
     verb.add_argument("--alike", type=int, default=64, metavar="N", help="wrong tiles of a view, the most similar ones")
     verb.add_argument("--side", type=int, default=128, help="pixels along a side of a picture (%(default)s)")
-    verb.add_argument("--rate", type=float, default=4e-3, help="largest learning rate of matrices (%(default)s)")
+    verb.add_argument("--rate", type=float, default=1e-3, help="largest learning rate of matrices (%(default)s)")
     verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
     verb.add_argument("--threads", type=int, default=1)
 

@@ -13,7 +13,7 @@ from geolocated_recipes import pictures  # noqa: E402
 from geolocated_recipes.errors import RecipeError  # noqa: E402
 from geolocated_recipes.folder import Identity  # noqa: E402
 from geolocated_recipes.mini import places  # noqa: E402
-from geolocated_recipes.mini.comparator import fitted  # noqa: E402
+from geolocated_recipes.mini.comparator import Comparator, fitted  # noqa: E402
 from geolocated_recipes.mini.comparator_checkpoint import ComparatorCheckpoint  # noqa: E402
 from geolocated_recipes.mini.comparator_training import ComparatorPlan, ComparatorTraining  # noqa: E402
 from geolocated_recipes.mini.comparisons import asked, look, told  # noqa: E402
@@ -83,7 +83,7 @@ def test_a_comparator_trains_goes_on_after_a_stop_and_computes_the_same_as_graph
     found = running.pair(running.pair_pieces(*(running.see(one) for one in pixels)))
     with torch.inference_mode():
         query, first, second = (comparator.see(torch.from_numpy(one)) for one in pixels)
-        expected = comparator.pair(query, first, second, torch.tensor([[0, 0, 0]]))
+        expected, _ = comparator.pair(query, first, second, torch.tensor([[0, 0, 0]]))
         single = comparator.single("yes_no", query, first, torch.tensor([0]))
     assert found == pytest.approx(float(expected), abs=1e-4)
     assert single.shape == (1, 2)
@@ -116,6 +116,24 @@ def test_questions_about_places_hold_the_places_of_the_tiles_most_alike(shown, t
     assert len(near) == 2 and len(far) == 1
     north = (records[7, MAP_X + 1] - records[0, MAP_X + 1]) / places.DEGREE_M
     assert near[0][0] - far[0][0] == pytest.approx(north, abs=2e-5)
+
+
+def test_rows_of_the_decoder_begin_around_zero_and_spread(shown, tmp_path):
+    pairs, tower = shown
+    seen = look(pairs, tower, SIZE, tmp_path, 4)
+    training = ComparatorTraining(ComparatorPlan(steps=9, side=SIZE, queries=8), seen, seen, tmp_path)
+    training.begin_with(tower)
+    with torch.inference_mode():
+        rows = training.comparator.connect(torch.from_numpy(np.array(seen.maps, dtype=np.float32)))
+    assert float(rows.flatten(0, 1).mean(0).abs().max()) < 0.5 and 0.5 < float(rows.std()) < 1.5
+
+
+def test_tokens_see_what_stands_before_them_but_not_their_own_picture(shown):
+    piece = Comparator(SIZE).words.pair.candidates[0]
+    at, end = piece.image_at, piece.image_at + piece.side**2
+    assert piece.visible[at + 1, :at].all() and not piece.visible[at + 1 : end, at:end].any()
+    assert piece.visible[end:, :end].all() and piece.visible[:at, :at].equal(torch.ones(at, at, dtype=torch.bool).tril())
+    assert piece.places[0][0, at:end].unique().tolist() == [at] and piece.places[1] == piece.length - (end - at) + piece.side
 
 
 def test_too_few_pairs_and_missing_checkpoints_are_refused_by_name(shown, tmp_path):

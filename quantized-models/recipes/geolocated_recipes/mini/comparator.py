@@ -5,7 +5,9 @@ once, and a comparison costs the question alone.
 """
 
 import json
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ ARCHITECTURE = "mini"
 LAYERS, GATED = 4, 512
 POSITIONS = 1152
 # Slow turns: where a token stands in its picture says little, what it shows says all.
-THETA = 1e6
+THETA = 1e9
 
 
 def tokenizer() -> dict:
@@ -54,6 +56,7 @@ def shape(side: int) -> VlmShape:
         is_tied=True,
         activation="silu",
         score_scale=head_size**-0.5,
+        hides_own_picture=True,
     )
     vision = Tower(
         architecture=ARCHITECTURE,
@@ -71,15 +74,42 @@ def shape(side: int) -> VlmShape:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a prompt: numbers of its tokens, and where its picture begins."""
+    """A part of a prompt: numbers of its tokens, and which of them stand for its pictures of `side` x `side` tokens."""
 
     tokens: torch.Tensor
-    image_at: int | None
+    is_picture: torch.Tensor
+    side: int
 
     @property
     def length(self) -> int:
         """Tokens."""
         return len(self.tokens)
+
+    @property
+    def image_at(self) -> int:
+        """Where its picture begins."""
+        return int(self.is_picture.int().argmax())
+
+    @cached_property
+    def places(self) -> tuple[torch.Tensor, int]:
+        """Time, row and column of each token, `[3, T]`, and where the next piece begins: as Qwen2-VL counts (P. Wang et
+        al., 2024)."""
+        found, at, next_at = torch.zeros(3, self.length, dtype=torch.long), 0, 0
+        cells = torch.arange(self.side**2)
+        inside = torch.stack([cells * 0, cells // self.side, cells % self.side])
+        while at < self.length:
+            is_picture = bool(self.is_picture[at])
+            end = at + (len(cells) if is_picture else 1)
+            found[:, at:end] = next_at + (inside if is_picture else 0)
+            at, next_at = end, next_at + (self.side if is_picture else 1)
+        return found, next_at
+
+    @cached_property
+    def visible(self) -> torch.Tensor:
+        """Which tokens see which, `[T, T]`: those before them, but for those of their own picture."""
+        time, row, column = self.places[0]
+        own = (time[:, None] == time[None]) & ((row > time) | (column > time))[:, None]
+        return torch.ones(self.length, self.length, dtype=torch.bool).tril() & ~own
 
 
 @dataclass(frozen=True)
@@ -99,8 +129,10 @@ class Words:
         self.placeholder = self.tokenizer.token_to_id("<image>")
         table = prompts.table(prompts.TURNS[ARCHITECTURE])
         self.prefix = self.piece(table["prefix"])
-        pair, single = table["pair"], {name: table[name] for name in ("yes_no", "score")}
+        pair, listed, single = table["pair"], table["list"], {name: table[name] for name in ("yes_no", "score")}
         self.pair = self._question([pair["first"], pair["second"]], pair)
+        letters = [answer.strip() for answer in listed["answers"]]
+        self.list = self._question([listed["candidate"].replace("{answer}", letter) for letter in letters], listed)
         self.single = {name: self._question([part["candidate"]], part) for name, part in single.items()}
 
     def written(self, question: str, answer: str) -> tuple[Piece, int]:
@@ -108,13 +140,18 @@ class Words:
         turns = prompts.TURNS[ARCHITECTURE]
         asked = self.piece(f"{turns.start}{{image}}\n{question}{turns.end}")
         told = self.piece(f"{turns.space}{answer}\n")
-        return Piece(torch.cat([asked.tokens, told.tokens]), asked.image_at), told.length
+        both = zip((asked.tokens, asked.is_picture), (told.tokens, told.is_picture), strict=True)
+        return Piece(*(torch.cat(parts) for parts in both), asked.side), told.length
 
     def piece(self, text: str) -> Piece:
         """A text with room for its picture."""
         text = text.replace("{image}", "<image>" * self.image_tokens)
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return Piece(torch.tensor(ids), ids.index(self.placeholder) if self.placeholder in ids else None)
+        return self.of(torch.tensor(ids))
+
+    def of(self, tokens: torch.Tensor) -> Piece:
+        """Tokens of a prompt, those of its pictures among them."""
+        return Piece(tokens, tokens == self.placeholder, math.isqrt(self.image_tokens))
 
     def _question(self, candidates: list[str], part: dict) -> Question:
         answers = [self.tokenizer.encode(text, add_special_tokens=False).ids for text in part["answers"]]
@@ -131,6 +168,8 @@ class Comparator(nn.Module):
         self.tower = Encoder(Shape(rows=side, columns=side))
         wide = self.sizes.vision.hidden_size, self.sizes.text.hidden_size
         self.connector = nn.ModuleDict({"proj": nn.Linear(*wide, bias=False)})
+        # What all tokens of all pictures share; an export takes it from the tower's last bias.
+        self.register_buffer("shared", torch.zeros(wide[0]))
         self.text = Decoder(self.sizes.text)
         self.words = Words(self.sizes.image_tokens)
 
@@ -144,30 +183,40 @@ class Comparator(nn.Module):
         if seen is None:
             return rows
         at = piece.image_at
-        return torch.cat([rows[:, :at], self.connector["proj"](seen), rows[:, at + seen.shape[1] :]], dim=1)
+        return torch.cat([rows[:, :at], self.connect(seen), rows[:, at + seen.shape[1] :]], dim=1)
+
+    def connect(self, seen: torch.Tensor) -> torch.Tensor:
+        """What the tower says to rows of the decoder, `[N, tokens, width]`."""
+        return self.connector["proj"](seen - self.shared)
 
     def query(self, seen: torch.Tensor) -> Kept:
         """What is kept of instruction and query."""
-        return self.text(self.rows(self.words.prefix, seen, len(seen)), 0)[1]
+        return self.run(self.words.prefix, self.rows(self.words.prefix, seen, len(seen)), 0)[1]
 
-    def candidate(self, kept: Kept, owner: torch.Tensor, piece: Piece, seen: torch.Tensor, first: int) -> Kept:
-        """What is kept of candidates alone, each on the query `owner` says."""
+    def run(self, piece: Piece, rows: torch.Tensor, first: int, past: Kept | None = None) -> tuple[torch.Tensor, Kept]:
+        """A piece that begins at `first`, after `past`."""
+        return self.text(rows, piece.places[0][0] + first, piece.visible, past)
+
+    def candidate(
+        self, kept: Kept, owner: torch.Tensor, piece: Piece, seen: torch.Tensor, first: int
+    ) -> tuple[Kept, torch.Tensor]:
+        """What is kept of candidates alone, each on the query `owner` says, and their last rows, `[N, width]`."""
         past = [(keys[owner], values[owner]) for keys, values in kept]
         cut = self.words.prefix.length
-        after = self.text(self.rows(piece, seen, len(seen)), first, past)[1]
-        return [(keys[:, :, cut:], values[:, :, cut:]) for keys, values in after]
+        rows, after = self.run(piece, self.rows(piece, seen, len(seen)), first, past)
+        return [(keys[:, :, cut:], values[:, :, cut:]) for keys, values in after], rows[:, -1]
 
     def answer(self, question: Question, parts: list[Kept], first: int) -> torch.Tensor:
         """Logits of the answers, `[N, answers]`, after what was kept of query and candidates."""
         layers = zip(*parts, strict=True)
         past = [tuple(torch.cat(part, dim=2) for part in zip(*layer, strict=True)) for layer in layers]
-        rows, _ = self.text(self.rows(question.suffix, None, len(past[0][0])), first, past)
+        rows, _ = self.run(question.suffix, self.rows(question.suffix, None, len(past[0][0])), first, past)
         return rows[:, -1] @ self.text.embed_tokens.weight[question.answers].T
 
     def pair(
         self, queries: torch.Tensor, firsts: torch.Tensor, seconds: torch.Tensor, which: torch.Tensor
-    ) -> torch.Tensor:
-        """Margins of A over B, `[P]`.
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Margins of A over B, `[P]`, and the last rows of first and second candidates, `[A, width]`, `[B, width]`.
 
         `queries`, `firsts`, `seconds`: what the tower says, `[Q, tokens, width]`, `[A, ...]`, `[B, ...]`. `which`
         `[P, 3]`: query, first and second of each comparison; a candidate belongs to one query.
@@ -177,40 +226,51 @@ class Comparator(nn.Module):
         owners = [torch.zeros(len(part), dtype=torch.long) for part in (firsts, seconds)]
         for owner, column in zip(owners, (1, 2), strict=True):
             owner[which[:, column]] = which[:, 0]
-        at = words.prefix.length
-        a = self.candidate(kept, owners[0], question.candidates[0], firsts, at)
-        at += question.candidates[0].length
-        b = self.candidate(kept, owners[1], question.candidates[1], seconds, at)
-        at += question.candidates[1].length
+        at = words.prefix.places[1]
+        a, last_a = self.candidate(kept, owners[0], question.candidates[0], firsts, at)
+        at += question.candidates[0].places[1]
+        b, last_b = self.candidate(kept, owners[1], question.candidates[1], seconds, at)
+        at += question.candidates[1].places[1]
         parts = [
             [(keys[rows], values[rows]) for keys, values in part]
             for part, rows in ((kept, which[:, 0]), (a, which[:, 1]), (b, which[:, 2]))
         ]
         logits = self.answer(question, parts, at)
-        return logits[:, 0] - logits[:, 1]
+        return logits[:, 0] - logits[:, 1], (last_a, last_b)
 
     def single(self, name: str, queries: torch.Tensor, candidates: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
         """Logits of the answers to `yes_no` or `score`, `[C, answers]`, of candidates each on its query."""
-        question, at = self.words.single[name], self.words.prefix.length
+        question, at = self.words.single[name], self.words.prefix.places[1]
         kept = self.query(queries)
-        part = self.candidate(kept, owner, question.candidates[0], candidates, at)
+        part, _ = self.candidate(kept, owner, question.candidates[0], candidates, at)
         mine = [(keys[owner], values[owner]) for keys, values in kept]
-        return self.answer(question, [mine, part], at + question.candidates[0].length)
+        return self.answer(question, [mine, part], at + question.candidates[0].places[1])
+
+    def choice(self, queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        """Logits of the answers `[Q, C]` to the question which of the candidates of a query, `[Q, C, tokens, width]`,
+        shows its place."""
+        question, at = self.words.list, self.words.prefix.places[1]
+        owner, kept = torch.arange(len(queries)), self.query(queries)
+        parts = [kept]
+        for piece, seen in zip(question.candidates, candidates.transpose(0, 1), strict=False):
+            parts.append(self.candidate(kept, owner, piece, seen, at)[0])
+            at += piece.places[1]
+        return self.answer(question, parts, at)[:, : candidates.shape[1]]
 
     def written(self, seen: torch.Tensor, question: str, answer: str) -> torch.Tensor:
         """Mean negative log-likelihood of an answer's tokens, for one picture `[tokens, width]`."""
         piece, told = self.words.written(question, answer)
         if piece.length > POSITIONS:
             raise ValueError(f"expected at most {POSITIONS} tokens, found {piece.length}")
-        rows, _ = self.text(self.rows(piece, seen[None], 1), 0)
+        rows, _ = self.run(piece, self.rows(piece, seen[None], 1), 0)
         return functional.cross_entropy(rows[0, -told - 1 : -1] @ self.text.embed_tokens.weight.T, piece.tokens[-told:])
 
     def whole(self, tokens: np.ndarray, is_picture: np.ndarray, pictures: list[np.ndarray]) -> np.ndarray:
         """Logits of the vocabulary after a prompt in one call, candidates seeing each other: exports are held to it."""
-        rows = self.text.embed_tokens(torch.from_numpy(tokens))
-        seen = self.see(torch.from_numpy(np.concatenate(pictures)))
-        rows[torch.from_numpy(is_picture)] = self.connector["proj"](seen).flatten(0, 1)
-        return (self.text(rows[None], 0)[0][0, -1] @ self.text.embed_tokens.weight.T).numpy()
+        piece = Piece(torch.from_numpy(tokens), torch.from_numpy(is_picture), self.words.prefix.side)
+        rows = self.text.embed_tokens(piece.tokens)
+        rows[piece.is_picture] = self.connect(self.see(torch.from_numpy(np.concatenate(pictures)))).flatten(0, 1)
+        return (self.run(piece, rows[None], 0)[0][0, -1] @ self.text.embed_tokens.weight.T).numpy()
 
 
 def fitted(tower: dict[str, torch.Tensor], side: int, trained_at: int) -> dict[str, torch.Tensor]:

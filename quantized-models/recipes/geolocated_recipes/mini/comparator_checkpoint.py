@@ -31,6 +31,7 @@ class ComparatorCheckpoint:
         self.shape = self.comparator.sizes
         self.missing: list[str] = []
         self._tensors = {name: value.numpy() for name, value in self.comparator.state_dict().items()}
+        self._tensors["tower.norm.bias"] = self._tensors["tower.norm.bias"] - self._tensors["shared"]
 
     def tensor(self, name: str, expected: tuple[int, ...] | None = None) -> np.ndarray:
         """One tensor by the name that exports use."""

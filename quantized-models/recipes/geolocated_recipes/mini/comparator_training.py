@@ -9,13 +9,17 @@ import torch
 from torch.nn import functional
 
 from geolocated_recipes.errors import RecipeError
+from geolocated_recipes.mini.beginning import begin
 from geolocated_recipes.mini.comparator import Comparator
 from geolocated_recipes.mini.comparisons import Asked, Seen, asked, told
+from geolocated_recipes.mini.network import Encoder
 from geolocated_recipes.mini.run import Run, order
 
 # Of the steps, what each asks: comparisons mostly, since pointwise questions are what they are compared with.
-QUESTIONS = ("pair", "pair", "yes_no", "pair", "places", "pair", "score", "pair")
+QUESTIONS = ("pair", "pair", "yes_no", "pair", "places", "pair", "score", "list")
 LEVELS = 5
+# Pairs whose tokens say what tokens share.
+MEASURED = 512
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,11 @@ class ComparatorPlan:
     """Of a step."""
     wrong: int = 3
     """Wrong candidates of a query, each compared with the right one."""
+    listed: int = 8
+    """Candidates of a list, at most."""
     told: int = 8
     """Questions about places in a step of them."""
-    rate: float = 4e-3
+    rate: float = 1e-3
     other_rate: float = 2e-3
     scale_rate: float = 1e-2
     warm_up: int = 100
@@ -39,6 +45,18 @@ class ComparatorPlan:
     decay: float = 0.05
     averaged: float = 0.998
     seed: int = 11
+
+
+class Evidence(torch.nn.Module):
+    """Whether a candidate is the right one, by its last row: a task beside, for training alone."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight, self.bias = (torch.nn.Parameter(torch.zeros(size)) for size in (width, 1))
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """`[N, width]` to logits, `[N]`."""
+        return rows @ self.weight + self.bias
 
 
 class ComparatorTraining(Run):
@@ -49,19 +67,22 @@ class ComparatorTraining(Run):
         torch.manual_seed(plan.seed)
         self.comparator = Comparator(plan.side)
         self.comparator.tower.requires_grad_(False).eval()
-        super().__init__(plan, folder, self.comparator, [], [])
+        self.evidence = Evidence(self.comparator.sizes.text.hidden_size)
+        super().__init__(plan, folder, self.comparator, [self.evidence], [])
         for found in (seen, held_out):
             if len(found) < plan.queries:
                 raise RecipeError(f"expected at least {plan.queries} pairs, found {len(found)}")
 
-    def begin_with(self, tower: torch.nn.Module) -> None:
+    def begin_with(self, tower: Encoder) -> None:
         """Takes the weights of an encoder's tower."""
-        for comparator in (self.comparator, self.averaged):
-            comparator.tower.load_state_dict(tower.state_dict())
+        rows = order(self.plan.seed, len(self.seen), 0, min(len(self.seen), MEASURED))
+        seen = np.concatenate([part[np.sort(rows)] for part in (self.seen.maps, self.seen.views)]).astype(np.float32)
+        begin(self.comparator, tower, torch.from_numpy(seen).flatten(0, 1))
+        self.averaged.load_state_dict(self.comparator.state_dict())
 
     def parts(self) -> dict[str, Any]:
         """Those of every run, and the comparator as it trains."""
-        return {"comparator": self.comparator, **super().parts()}
+        return {"comparator": self.comparator, "evidence": self.evidence, **super().parts()}
 
     def loss(self) -> torch.Tensor:
         """Of one kind of question."""
@@ -71,12 +92,16 @@ class ComparatorTraining(Run):
         if question == "places":
             records = told(self.seen, order(plan.seed + 1, len(self.seen), step, plan.told), random)
             return torch.stack([self.comparator.written(*record) for record in records]).mean()
-        taken = asked(self.seen, order(plan.seed, len(self.seen), step, plan.queries), plan.wrong, random)
+        rows = order(plan.seed, len(self.seen), step, plan.queries)
+        if question == "list":
+            return self._listed(rows[: plan.queries // 2], random)
+        taken = asked(self.seen, rows, plan.wrong, random)
         if question == "pair":
             is_first = random.random(len(taken.queries)) < 0.5
-            margins = compared(self.comparator, taken, is_first)
-            signs = torch.from_numpy(np.where(is_first, 1.0, -1.0).repeat(plan.wrong)).float()
-            return functional.softplus(-margins * signs).mean()
+            margins, states = compared(self.comparator, taken, is_first)
+            right = torch.from_numpy(is_first).float()
+            signs = (2 * right - 1).repeat_interleave(plan.wrong)
+            return functional.softplus(-margins * signs).mean() + self._evidence(states, is_first)
         # One right and one wrong candidate of each query.
         some, queries = taken.candidates[:, :2], len(taken.queries)
         owner = torch.arange(queries).repeat_interleave(2)
@@ -86,14 +111,36 @@ class ComparatorTraining(Run):
         right = (overlap == 0).long() if question == "yes_no" else (overlap * (LEVELS - 1)).round().long()
         return functional.cross_entropy(logits, right)
 
+    def _evidence(self, states: tuple[torch.Tensor, torch.Tensor], is_first: np.ndarray) -> torch.Tensor:
+        """A task beside: whether a candidate is the right one, by its last row alone. A pair says once what each of its
+        candidates can say by itself."""
+        wrong, losses = self.plan.wrong, []
+        for rows, is_right in zip(states, (is_first, ~is_first), strict=True):
+            # One right candidate, or all wrong ones, of each query in turn.
+            right = np.concatenate([np.ones(1) if one else np.zeros(wrong) for one in is_right])
+            losses.append(
+                functional.binary_cross_entropy_with_logits(
+                    self.evidence(rows), torch.from_numpy(right).float(), reduction="sum"
+                )
+            )
+        return torch.stack(losses).sum() / (len(is_first) * (1 + wrong))
+
+    def _listed(self, rows: np.ndarray, random: np.random.Generator) -> torch.Tensor:
+        taken = asked(self.seen, rows, int(random.integers(1, self.plan.listed)), random)
+        shown = torch.from_numpy(random.random(taken.candidates.shape[:2]).argsort(1))
+        candidates = taken.candidates[torch.arange(len(rows))[:, None], shown]
+        return functional.cross_entropy(self.comparator.choice(taken.queries, candidates), (shown == 0).int().argmax(1))
+
     def figures(self) -> dict:
         """Of held-out comparisons: how many are right, how many keep their answer in the other order."""
         return {"held_out": judged(self.averaged, self.held_out, self.plan)}
 
 
-def compared(comparator: Comparator, taken: Asked, is_first: np.ndarray) -> torch.Tensor:
-    """Margins of A over B of each query's right candidate and its wrong ones, `[Q * wrong]`, query by query. `is_first`
-    `[Q]`: whether the right one is A.
+def compared(
+    comparator: Comparator, taken: Asked, is_first: np.ndarray
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Margins of A over B of each query's right candidate and its wrong ones, `[Q * wrong]`, query by query, and the last
+    rows of all A and of all B. `is_first` `[Q]`: whether the right one is A.
     """
     shown: tuple[list, list] = ([], [])
     which = []
@@ -117,8 +164,8 @@ def judged(comparator: Comparator, seen: Seen, plan: ComparatorPlan, most: int =
         rows = np.arange(at, min(at + plan.queries, len(seen)))
         taken = asked(seen, rows, plan.wrong, np.random.default_rng([1, at]))
         queries = len(taken.queries)
-        first.append(compared(comparator, taken, np.ones(queries, dtype=bool)))
-        second.append(-compared(comparator, taken, np.zeros(queries, dtype=bool)))
+        first.append(compared(comparator, taken, np.ones(queries, dtype=bool))[0])
+        second.append(-compared(comparator, taken, np.zeros(queries, dtype=bool))[0])
     a, b = torch.cat(first), torch.cat(second)
     right = torch.cat([a > 0, b > 0]).float().mean()
     return {

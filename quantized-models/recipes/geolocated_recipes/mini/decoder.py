@@ -38,9 +38,14 @@ class Attention(nn.Module):
         self.k_proj.weight.data.copy_(self.q_proj.weight.data)
 
     def forward(
-        self, tokens: torch.Tensor, turn: torch.Tensor, past: tuple[torch.Tensor, torch.Tensor] | None
+        self,
+        tokens: torch.Tensor,
+        turn: torch.Tensor,
+        visible: torch.Tensor,
+        past: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """`[N, T, width]` to the same shape, and the keys and values of all tokens up to here."""
+        """`[N, T, width]` to the same shape, and the keys and values of all tokens up to here. `visible` `[T, T]` is
+        which tokens see which of these; all see the past."""
         count, length, _ = tokens.shape
         q, k, v = (
             part(tokens).view(count, length, self.heads, self.head_size).transpose(1, 2)
@@ -49,7 +54,7 @@ class Attention(nn.Module):
         q, k = turned(q, turn), turned(k, turn)
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        seen = torch.ones(length, k.shape[2], dtype=torch.bool).tril(k.shape[2] - length)
+        seen = functional.pad(visible, (k.shape[2] - length, 0), value=True)
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         return self.o_proj(mixed.transpose(1, 2).reshape(count, length, -1)), (k, v)
 
@@ -92,13 +97,15 @@ class Decoder(nn.Module):
         found = torch.from_numpy(angles(text.rope, text.head_size, text.positions)).float()
         self.register_buffer("turns", torch.stack([found.cos(), found.sin()]), persistent=False)
 
-    def forward(self, tokens: torch.Tensor, first: int, past: Kept | None = None) -> tuple[torch.Tensor, Kept]:
-        """`[N, T, width]`, the first of them at position `first`, after `past`. Returns the rows that logits are made
-        of, and what is kept of all up to here.
+    def forward(
+        self, tokens: torch.Tensor, times: torch.Tensor, visible: torch.Tensor, past: Kept | None = None
+    ) -> tuple[torch.Tensor, Kept]:
+        """`[N, T, width]` at `times` `[T]`, seeing each other as `visible` `[T, T]` says, after `past`. Returns the rows
+        that logits are made of, and what is kept of all up to here.
         """
-        turn, kept = self.turns[:, first : first + tokens.shape[1]], []
+        turn, kept = self.turns[:, times], []
         for at, layer in enumerate(self.layers):
-            mixed, own = layer.self_attn(layer.input_layernorm(tokens), turn, past[at] if past else None)
+            mixed, own = layer.self_attn(layer.input_layernorm(tokens), turn, visible, past[at] if past else None)
             kept.append(own)
             tokens = tokens + mixed
             tokens = tokens + layer.mlp(layer.post_attention_layernorm(tokens))

@@ -33,8 +33,10 @@ class Run:
         self.plan, self.folder, self.module = plan, folder, module
         trained = [parameter for part in (module, *heads) for parameter in part.parameters() if parameter.requires_grad]
         trained = [parameter for parameter in trained if all(parameter is not scale for scale in scales)]
-        matrices = [p for p in trained if p.ndim == 2]
-        shaped = [p for p in trained if p.ndim > 2]
+        # Rows of tables are learned one by one.
+        tables = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
+        matrices = [p for p in trained if p.ndim == 2 and id(p) not in tables]
+        shaped = [p for p in trained if p.ndim > 2 or id(p) in tables]
         others = [p for p in trained if p.ndim < 2]
         turned = {"params": matrices, "weight_decay": plan.decay, "rate": plan.rate}
         self.muon = Muon([turned], lr=plan.rate)

@@ -124,8 +124,9 @@ class DecoderGraph:
             index = self.graph.constant(f"{name}.index", np.array([at], dtype=np.int64))
             one = self.graph.add("Gather", [POSITIONS, index], f"{name}.one", axis=0)
             self.graph.reshape(one, [1, -1], name)
-        # Gemma 3 counts by row.
-        self.rotation.by_positions(names if self.text.rope.sections else names[1:2])
+        # Gemma 3 counts by row, the built-in comparator by time.
+        counted = names[:1] if self.text.hides_own_picture else names[1:2]
+        self.rotation.by_positions(names if self.text.rope.sections else counted)
         if self.local:
             self.local.by_positions(names[1:2])
 
@@ -149,6 +150,8 @@ class DecoderGraph:
         hidden = graph.add("Greater", [columns, rows], "later")
         if self.text.is_gemma:
             hidden = self._of_other_pictures(hidden)
+        if self.text.hides_own_picture:
+            hidden = self._or_of_own_picture(hidden)
         unseen, seen = graph.scalar("unseen", UNSEEN), graph.scalar("seen", 0.0)
         graph.add("Where", [hidden, unseen, seen], "mask")
         if self.local:
@@ -159,17 +162,33 @@ class DecoderGraph:
 
     def _of_other_pictures(self, later: str) -> str:
         """Later tokens, but for those of one picture, which share their time."""
+        other = self.graph.add("Not", [self._of_one_time()], "times.other")
+        # Tokens of the past are no later ones, whatever stands for them here.
+        return self.graph.add("And", [later, self._with_past(other, True)], "later.other")
+
+    def _or_of_own_picture(self, later: str) -> str:
+        """Later tokens, and those of the picture that a token belongs to. Words have a time of their own, and so has the
+        first token of a picture a column and a row that equal it."""
+        graph, names = self.graph, [f"{POSITIONS}.{axis}" for axis in ("time", "row", "column")]
+        beside = [graph.add("Greater", [name, names[0]], f"{name}.beside") for name in names[1:]]
+        inside = graph.reshape(graph.add("Or", beside, "inside.row"), [-1, 1], "inside")
+        own = graph.add("And", [self._of_one_time(), inside], "times.own")
+        return graph.add("Or", [later, self._with_past(own, False)], "later.own")
+
+    def _of_one_time(self) -> str:
+        """Which tokens of this call share their time, `[tokens, tokens]`."""
         graph = self.graph
         times = graph.reshape(f"{POSITIONS}.time", [-1], "times")
         column = graph.add("Unsqueeze", [times, "axis.1"], "times.column")
         row = graph.add("Unsqueeze", [times, "axis.0"], "times.row")
-        other = graph.add("Not", [graph.add("Equal", [column, row], "times.equal")], "times.other")
-        # Tokens of the past are no later ones, whatever stands for them here.
+        return graph.add("Equal", [column, row], "times.equal")
+
+    def _with_past(self, present: str, of_past: bool) -> str:
+        """`[tokens, tokens]` to `[tokens, total]`."""
+        graph = self.graph
         shape = graph.add("Concat", ["tokens", "past"], "times.past.shape", axis=0)
-        before = graph.constant("true", np.array(True))
-        before = graph.add("Expand", [before, shape], "times.past")
-        other = graph.add("Concat", [before, other], "times.all", axis=1)
-        return graph.add("And", [later, other], "later.other")
+        before = graph.add("Expand", [graph.constant("of.past", np.array(of_past)), shape], "times.past")
+        return graph.add("Concat", [before, present], "times.all", axis=1)
 
     def _norm(self, value: str, name: str, width: int = 0, scale: float = 1.0) -> str:
         """Division by the root of the mean square, in the form that runtimes recognise and fuse."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 PREFIX = "The query is a picture that a drone took from the air: {image}\n"
 PAIR_FIRST, PAIR_SECOND = "Candidate A: {image}\n", "Candidate B: {image}\n"
-PAIR = "Which candidate shows the place of the query? Answer A or B."
+CHOICE = " Answer A or B."
+PAIR = "Which candidate shows the place of the query?" + CHOICE
 CANDIDATE = "Candidate: {image}\n"
 YES_NO = "Does the candidate show the place of the query? Answer Yes or No."
 SCORE = "How well does the candidate match the place of the query, from 1 to 5? Answer with a number."
+NEWLINE = "\n"
 LISTED = "Candidate {answer}: {image}\n"
 LIST = "Which candidate shows the place of the query? Answer with its letter."
 
@@ -28,6 +30,8 @@ class Turns:
     after: str = ""
     space: str = ""
     """What an answer begins with."""
+    names_last: bool = False
+    """Whether a candidate's name stands behind its picture, and nowhere else: its last token then is its answer."""
 
     @property
     def closing(self) -> str:
@@ -59,7 +63,7 @@ TURNS = {
         "<|vision_end|>",
     ),
     # The built-in comparator.
-    "mini": Turns("", "\nAnswer:", "<image>", space=" "),
+    "mini": Turns("", "\nAnswer:", "<image>", space=" ", names_last=True),
     "gemma3": Turns(
         "<bos><start_of_turn>user\n",
         "<end_of_turn>\n<start_of_turn>model\n",
@@ -76,12 +80,16 @@ def table(turns: Turns) -> dict:
     def answers(*texts: str) -> list[str]:
         return [turns.space + text for text in texts]
 
+    def named(text: str, name: str) -> str:
+        return f"{CANDIDATE.removesuffix(NEWLINE)}{turns.space}{name}" if turns.names_last else text
+
+    pair = PAIR.removesuffix(CHOICE) if turns.names_last else PAIR
     return {
         "prefix": turns.start + PREFIX,
         "pair": {
-            "first": PAIR_FIRST,
-            "second": PAIR_SECOND,
-            "suffix": PAIR + turns.end,
+            "first": named(PAIR_FIRST, "A"),
+            "second": named(PAIR_SECOND, "B"),
+            "suffix": pair + turns.end,
             "answers": answers("A", "B"),
         },
         "yes_no": {"candidate": CANDIDATE, "suffix": YES_NO + turns.end, "answers": answers("Yes", "No")},
@@ -92,7 +100,7 @@ def table(turns: Turns) -> dict:
             "answers": ["1", "2", "3", "4", "5"],
             "values": [1, 2, 3, 4, 5],
         },
-        "list": {"candidate": LISTED, "suffix": LIST + turns.end, "answers": answers(*"ABCDEFGH")},
+        "list": {"candidate": named(LISTED, "{answer}"), "suffix": LIST + turns.end, "answers": answers(*"ABCDEFGH")},
     }
 
 

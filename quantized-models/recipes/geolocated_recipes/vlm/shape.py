@@ -123,6 +123,9 @@ class Text:
     score_scale: float
     is_gemma: bool = False
     """Gemma 3: norms around and inside attention, scaled embeddings, pictures seen as a whole."""
+    hides_own_picture: bool = False
+    """Tokens of a picture see what stands before it, not each other: what they have to say of each other the tower has
+    said, and what they look for, their like in another picture, they find in themselves first."""
     local_rope: Rope | None = None
     """Of layers that see no farther than `window`."""
     window: int = 0
@@ -166,9 +169,11 @@ class Shape:
         """Rows and columns, for decoders that are told positions in three numbers.
 
         Gemma 3 counts tokens one by one, and must know which belong to one picture: those that share their time. A
-        picture of one column gives both.
+        picture of one column gives both. The built-in comparator counts pictures.
         """
-        return {"qwen2_vl": (self.side, self.side), "gemma3": (self.image_tokens, 1)}.get(self.architecture)
+        square = (self.side, self.side)
+        grids = {"qwen2_vl": square, "mini": square, "gemma3": (self.image_tokens, 1)}
+        return grids.get(self.architecture)
 
 
 def from_config(config: dict, side: int | None = None) -> Shape:

@@ -1,6 +1,7 @@
 //! `geolocate demo`: the whole way once, from pictures to fixes over MQTT.
 
 mod broker;
+mod explain;
 mod flight;
 mod frame;
 mod ground;
@@ -24,7 +25,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 
-use crate::builtin::{self, MINI};
+use crate::builtin::{self, MINI, VLM_MINI};
 use crate::cli::Status;
 use crate::metrics::Ordered;
 use crate::output::{JsonTarget, say};
@@ -56,6 +57,10 @@ pub struct DemoArgs {
     /// Model folder or manifest of the encoder [default: mini, the built-in one, which knows the world only]
     #[arg(long, value_name = "MODEL")]
     encoder: Option<PathBuf>,
+    /// Model folder or manifest of the comparator that reranks, or off [default: vlm-mini with the built-in encoder, else
+    /// off]
+    #[arg(long, value_name = "MODEL")]
+    comparator: Option<PathBuf>,
     /// Folder for what the demo makes
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
     out: PathBuf,
@@ -71,6 +76,34 @@ pub struct DemoArgs {
 struct Steps {
     since: Instant,
     seconds: Ordered<f64>,
+}
+
+/// Folders of the models.
+struct Models {
+    encoder: PathBuf,
+    comparator: Option<PathBuf>,
+}
+
+impl Models {
+    fn find(args: &DemoArgs) -> anyhow::Result<Self> {
+        let found = |model: &Path| {
+            let path = builtin::resolve(model)?;
+            path.canonicalize().with_context(|| format!("{}: cannot be found", path.display()))
+        };
+        let encoder = found(args.encoder.as_deref().unwrap_or(Path::new(MINI)))?;
+        Ok(Self { encoder, comparator: args.comparator().map(found).transpose()? })
+    }
+}
+
+impl DemoArgs {
+    /// What reranks, if anything does.
+    fn comparator(&self) -> Option<&Path> {
+        match &self.comparator {
+            Some(off) if off == Path::new("off") => None,
+            Some(model) => Some(model),
+            None => self.encoder.is_none().then_some(Path::new(VLM_MINI)),
+        }
+    }
 }
 
 impl Steps {
@@ -90,8 +123,7 @@ impl Steps {
 /// # Errors
 /// No encoder, too few photos with a position, no mosquitto, a daemon that does not start or does not answer.
 pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
-    let encoder = builtin::resolve(args.encoder.as_deref().unwrap_or(Path::new(MINI)))?;
-    let encoder = encoder.canonicalize().with_context(|| format!("{}: cannot be found", encoder.display()))?;
+    let models = Models::find(args)?;
     let out = &prepared(&args.out)?;
     let mut steps = Steps::begin();
     let mut plan = match &args.photos.photos {
@@ -99,16 +131,24 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
         None => args.world.plan(args.right_within_m, out)?,
     };
     plan.facts.push(("encoder", args.encoder.as_deref().unwrap_or(Path::new(MINI)).display().to_string()));
+    if let Some(comparator) = args.comparator() {
+        plan.facts.push(("comparator", comparator.display().to_string()));
+    }
     steps.end("pictures");
     let say = |text: &str| say(args.json.as_ref(), text);
     say(&format!("{}\n", plan.title))?;
-    fly(&mut plan, &encoder, out, &mut steps, &say)?;
+    fly(&mut plan, &models, out, &mut steps, &say)?;
+    let explained = explain::write(&plan, &models, out)?;
+    steps.end("explanation");
     let report = DemoReport::new(&plan.frames, plan.right_within_m, plan.references, steps.seconds);
     let (page, picture) = (out.join("demo.html"), out.join("demo.jpg"));
     page::write(&page, &plan, &report)?;
     picture::write(&picture, &plan)?;
     say(&format!("\n{report}\n"))?;
     say(&format!("the page:    {}\nthe picture: {}\n", page.display(), picture.display()))?;
+    if let Some(explained) = &explained {
+        say(&format!("what the comparator did to one frame: {}\n", explained.display()))?;
+    }
     say(&format!("the shard, the settings, the log and the fixes are in {}\n", out.display()))?;
     if let Some(json) = &args.json {
         json.write(&report)?;
@@ -119,19 +159,19 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
 /// Builds the shard, starts broker and daemon, and flies; the answers are in the plan's frames then.
 fn fly(
     plan: &mut Plan,
-    encoder: &Path,
+    models: &Models,
     out: &Path,
     steps: &mut Steps,
     say: &impl Fn(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let shard = out.join("reference.shard");
     let mut build = plan.build.clone();
-    build.extend(plan::arguments([("--encoder", encoder), ("--out", &shard)]));
+    build.extend(plan::arguments([("--encoder", &*models.encoder), ("--out", &shard)]));
     say(&format!("$ geolocate {}\n", words(&build)))?;
     run_verb(&build)?;
     steps.end("shard");
     let broker = Broker::start(out)?;
-    let settings = write_settings(out, &broker, &shard, encoder)?;
+    let settings = write_settings(out, &broker, &shard, models)?;
     let mut flight = Flight::connect(&broker)?;
     say(&format!("$ geolocated run --config {}\n", settings.display()))?;
     let daemon = Daemon::start(&settings, &out.join("geolocated.log"))?;
@@ -154,15 +194,17 @@ fn prepared(out: &Path) -> anyhow::Result<PathBuf> {
     out.canonicalize().with_context(|| format!("{}: cannot be found", out.display()))
 }
 
-fn write_settings(out: &Path, broker: &Broker, shard: &Path, encoder: &Path) -> anyhow::Result<PathBuf> {
+fn write_settings(out: &Path, broker: &Broker, shard: &Path, models: &Models) -> anyhow::Result<PathBuf> {
     let quoted = |path: &Path| toml_string(&path.to_string_lossy());
+    let comparator = models.comparator.as_deref().map(|path| format!("comparator = {}\n", quoted(path)));
+    let comparator = comparator.unwrap_or_default();
     let text = format!(
         "[device]\nsite = \"demo\"\nname = \"drone\"\nstate_dir = {}\n\n[mqtt]\nurl = \"{}\"\n\n\
-         [index]\nshards = [{}]\n\n[models]\nencoder = {}\n",
+         [index]\nshards = [{}]\n\n[models]\nencoder = {}\n{comparator}",
         quoted(&out.join("state")),
         broker.url(),
         quoted(shard),
-        quoted(encoder),
+        quoted(&models.encoder),
     );
     let path = out.join("geolocated.toml");
     fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
