@@ -28,6 +28,10 @@ class Turns:
     after: str = ""
     space: str = ""
     """What an answer begins with."""
+    stop: tuple[str, ...] = ()
+    """Tokens that end an answer of several."""
+    gap: str = ""
+    """Between picture and text of a question that is answered with a text."""
 
     @property
     def specials(self) -> list[str]:
@@ -44,14 +48,18 @@ TURNS = {
         "<fake_token_around_image><global-img>",
         "<fake_token_around_image>",
         " ",
+        ("<end_of_utterance>",),
     ),
-    "llava_onevision": Turns("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<image>"),
+    "llava_onevision": Turns(
+        "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<image>", stop=("<|im_end|>",), gap="\n"
+    ),
     "qwen2_vl": Turns(
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n",
         "<|image_pad|>",
         "<|vision_start|>",
         "<|vision_end|>",
+        stop=("<|im_end|>",),
     ),
     # The built-in comparator.
     "mini": Turns("", "\nAnswer:", "<image>", space=" "),
@@ -61,6 +69,7 @@ TURNS = {
         "<image_soft_token>",
         "\n\n<start_of_image>",
         "<end_of_image>\n\n",
+        stop=("<end_of_turn>",),
     ),
 }
 
@@ -88,6 +97,15 @@ def table(turns: Turns) -> dict:
             "values": [1, 2, 3, 4, 5],
         },
         "list": {"candidate": LISTED, "suffix": LIST + turns.end, "answers": answers(*"ABCDEFGH")},
+    }
+
+
+def generate(turns: Turns, context: int) -> dict:
+    """The table `[generate]` of a manifest: a question with one picture that is answered with a text."""
+    return {
+        "prompt": f"{turns.start}{{image}}{turns.gap}{{text}}{turns.end}",
+        "stop": list(turns.stop),
+        "context": context,
     }
 
 
