@@ -218,8 +218,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
     if args.system.asks_a_generator() {
         let images = args.images.as_deref();
-        let (by, threads, hints) = (args.by.as_slice(), args.threads, &hints);
-        let inputs = Inputs { pipeline: &pipeline, queries: &queries, images, by, hints, threads };
+        let (by, threads, hints, runtime) = (args.by.as_slice(), args.threads, &hints, &args.runtime);
+        let inputs = Inputs { pipeline: &pipeline, queries: &queries, images, by, hints, threads, runtime };
         let (report, answers) = systems::run(&args.system, &inputs)?;
         return finish(args, &pipeline, &report, &answers);
     }
