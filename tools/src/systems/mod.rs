@@ -17,9 +17,12 @@ pub mod prompt;
 mod published;
 mod questions;
 mod report;
+mod retrieval;
 mod run;
 mod sweep;
+mod sweep_table;
 mod text_angle;
 
 pub use self::report::SystemReport;
+pub use self::retrieval::{CheckEncoder, Reopen, Retrieval, SweptEncoder};
 pub use self::run::{Inputs, run};

@@ -19,6 +19,7 @@ use super::openai::{KEY_VARIABLE, OpenAiServer, ServerOptions};
 use super::published::published;
 use super::questions::{Answer, Asked, Asking, Place, Why};
 use super::report::{Gallery, SystemReport};
+use super::retrieval::{CheckEncoder, Reopen};
 use super::sweep;
 use crate::dataset::all_cores;
 use crate::evaluated_hints::EvaluatedHints;
@@ -43,6 +44,10 @@ pub struct Inputs<'a> {
     pub threads: usize,
     /// How a generator that runs here is loaded.
     pub runtime: &'a RuntimeArgs,
+    /// Opens other retrievals, for sweeps.
+    pub reopen: &'a Reopen<'a>,
+    /// Looks at the encoders of a sweep before it begins.
+    pub check: &'a CheckEncoder<'a>,
 }
 
 /// Cells of `--by cell` are some 290 km wide.
@@ -75,9 +80,8 @@ pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Ve
         runs: args.runs(),
         concurrency: concurrency(args),
     };
-    if let Some(path) = &args.sweep {
-        sweep::run(path, args, &asking, inputs.queries, &neighbours)?;
-    }
+    let sweep = args.sweep.as_ref().map(|path| sweep::run(path, args, &asking, inputs, &neighbours));
+    let sweep = sweep.transpose()?.unwrap_or_default();
     let own: Vec<&Neighbours> = neighbours.iter().collect();
     let asked = asking.ask("asking", &args.prompt(), inputs.queries, &own)?;
     let thresholds = args.thresholds();
@@ -89,6 +93,7 @@ pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Ve
         temperature: Some(args.temperature),
         rag: None,
         sft: None,
+        sweep,
         published: published(if args.is_sft() { "sft" } else { "rag" }, args.data_set.as_deref()),
     };
     let places = if args.is_sft() {
