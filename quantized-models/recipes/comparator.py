@@ -116,7 +116,9 @@ def parser() -> argparse.ArgumentParser:
         help="candidates see the prefix and themselves alone: for models that were trained so; plain",
     )
     verb.add_argument(
-        "--all-rows", action="store_true", help="logits of the whole vocabulary, not of the answers alone"
+        "--all-rows",
+        action="store_true",
+        help="logits of the whole vocabulary, not of the answers alone: a model that can write answers, too",
     )
     verb.add_argument(
         "--side", type=int, metavar="PIXELS", help="of pictures, where the architecture takes any: Qwen2-VL (448)"

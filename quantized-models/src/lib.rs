@@ -1,4 +1,4 @@
-//! What does this picture look like as a vector, and which of two shows the place of a third?
+//! What does this picture look like as a vector, and which of two shows the place of a third? What can be said of it?
 //!
 //! A [`Manifest`] describes one model: its graph, its preprocessing, the space of its vectors and the golden pictures
 //! it must reproduce. [`decode`] turns encoded bytes (JPEG, PNG, WebP) into pixels under stated limits;
@@ -6,7 +6,7 @@
 //! [`LoadOptions`] say under which runtime, and where packed weights and stamps of verified files are kept.
 //!
 //! A [`Comparator`] says which of two candidates shows the place of a query: a vision-language model, described by a
-//! [`ComparatorManifest`].
+//! [`ComparatorManifest`]. A [`Generator`] answers a question about a picture with a text, by the same kind of model.
 //!
 //! ```no_run
 //! use quantized_models::{DecodeLimits, Encoder, LoadOptions, Manifest, View, decode};
@@ -45,8 +45,9 @@ mod tract;
 
 pub use crate::bench::{Memory, Timing, interleaved};
 pub use crate::comparator::{
-    Comparator, ComparatorManifest, CompareError, CompareTiming, GoldenComparison, ImageTokens, MarginQuantization,
-    Pivot, Query, StepTiming, Stopper, Times, TokensError, interleaved_comparisons,
+    Answer, Ask, Comparator, ComparatorManifest, CompareError, CompareTiming, Ended, GenerateError, Generator,
+    GoldenComparison, ImageTokens, MarginQuantization, Pivot, Query, StepTiming, Stopper, Times, TokensError,
+    interleaved_comparisons,
 };
 pub use crate::decode::{DecodeLimits, decode, dimensions};
 pub use crate::digest::sha256_of_reader;

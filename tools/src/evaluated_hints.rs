@@ -53,6 +53,12 @@ impl EvaluatedHints {
         Ok(Self { uses: HintUse { corners, ..HintUse::of(&asked) }, centre, means: Mutex::default() })
     }
 
+    /// The same uses, of which no flight has been seen yet: for another pass over the rows.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { uses: self.uses, centre: self.centre, means: Mutex::default() }
+    }
+
     /// The frame of a row.
     pub fn frame(&self, pose: &Pose, encoded: Vec<u8>) -> Frame {
         let number = |column: &str| pose.columns.get(column).and_then(|text| text.parse::<f32>().ok());

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use index_shards::{Dissimilar, Filter, PerPlace, ReadError, SearchOptions, ShardSet, Window};
+use serde::{Deserialize, Serialize};
 
 use crate::index_args::Near;
 use crate::pose_row::time_ms;
@@ -77,21 +78,27 @@ pub struct EndsArgs {
 impl EndsArgs {
     /// `options` with what these arguments say.
     pub fn apply(&self, options: SearchOptions) -> SearchOptions {
-        let dissimilar = match self.dissimilar.unwrap_or(Way::Farthest) {
+        let dissimilar = self.dissimilar_by(self.dissimilar.unwrap_or(Way::Farthest));
+        SearchOptions { dissimilar, per_place: self.per_place.map(|PerPlaceArg(limit)| limit), ..options }
+    }
+
+    /// One way, with the seed or the radius that these arguments name.
+    pub fn dissimilar_by(&self, way: Way) -> Dissimilar {
+        match way {
             Way::Farthest => Dissimilar::Farthest,
             Way::None => Dissimilar::None,
             Way::Random => Dissimilar::Random { seed: self.seed },
             Way::Centroid => Dissimilar::Centroid,
             Way::FarInWindow => Dissimilar::FarInWindow { radius_m: self.far_radius_m },
-        };
-        SearchOptions { dissimilar, per_place: self.per_place.map(|PerPlaceArg(limit)| limit), ..options }
+        }
     }
 }
 
 /// Ways to choose dissimilar references.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-enum Way {
+pub enum Way {
     /// The least similar ones
     Farthest,
     /// None: faster; where a fix is made, all candidates weigh alike
@@ -102,6 +109,19 @@ enum Way {
     Centroid,
     /// The least similar ones within the window, or around the best match
     FarInWindow,
+}
+
+impl Way {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Farthest => "farthest",
+            Self::None => "none",
+            Self::Random => "random",
+            Self::Centroid => "centroid",
+            Self::FarInWindow => "far_in_window",
+        }
+    }
 }
 
 /// Edges of a part of the ground, written `SOUTH,WEST,NORTH,EAST`.

@@ -51,6 +51,27 @@ def test_the_kept_fixture_is_what_the_recipe_writes(source, tmp_path):
         assert kept.read_bytes() == (tmp_path / kept.parent.name / kept.name).read_bytes(), kept
 
 
+def test_the_kept_writers_are_what_the_recipe_writes(tmp_path):
+    for shape, more in (("narrow-smolvlm-long", ()), ("narrow-qwen2-vl", ("--side", "56"))):
+        run_comparator("random", "--shape", shape, "--seed", "2", "--out", tmp_path / shape)
+        export(tmp_path / shape, tmp_path / "out", "--variants", "fp32", "--all-rows", *more)
+    kept = sorted((FIXTURES / "narrow-generator").iterdir())
+    assert [path.name for path in kept] == sorted(path.name for path in (tmp_path / "out").iterdir())
+    for folder in kept:
+        for file in [*folder.glob("*.onnx*"), folder / "tokenizer.json"]:
+            assert file.read_bytes() == (tmp_path / "out" / folder.name / file.name).read_bytes(), file
+        folders = (folder, tmp_path / "out" / folder.name)
+        found, made = (tomllib.loads((path / "model.toml").read_text()) for path in folders)
+        assert found["generate"] == made["generate"]
+        assert all(mark in found["generate"]["prompt"] for mark in ("{image}", "{text}", *found["generate"]["stop"]))
+        assert "logits_rows" not in found["graphs"]["decoder"]
+
+
+def test_what_cannot_write_is_not_told_how(source, tmp_path):
+    export(source, tmp_path, "--variants", "fp32")
+    assert "generate" not in tomllib.loads((tmp_path / "narrow-smolvlm-fp32/model.toml").read_text())
+
+
 @pytest.mark.parametrize("folder", sorted(KEPT.iterdir()), ids=lambda folder: folder.name)
 def test_a_folder_holds_what_its_manifest_says(source, folder):
     found = tomllib.loads((folder / "model.toml").read_text())

@@ -81,6 +81,25 @@ impl Decoder {
     pub(super) fn extend(&self, past: &Past, turn: Turn<'_>, stopper: &Stopper) -> Result<Past, CompareError> {
         let mut outputs = self.run(past, turn, stopper)?;
         let kept = outputs.split_off(1);
+        self.grown(past, turn, kept)
+    }
+
+    /// The past with a piece more, and the logits of the whole vocabulary after its last token.
+    pub(super) fn step(
+        &self,
+        past: &Past,
+        turn: Turn<'_>,
+        stopper: &Stopper,
+    ) -> Result<(Vec<f32>, Past), CompareError> {
+        let mut outputs = self.run(past, turn, stopper)?;
+        let kept = outputs.split_off(1);
+        let row = self.last(&outputs, turn, 1)?.to_vec();
+        self.check_finite(&row)?;
+        Ok((row, self.grown(past, turn, kept)?))
+    }
+
+    /// The past with the keys and values that a run gave.
+    fn grown(&self, past: &Past, turn: Turn<'_>, kept: Vec<Kept>) -> Result<Past, CompareError> {
         let tokens = past.tokens + turn.piece.tokens();
         let expected = self.shape(tokens);
         for (name, kept) in self.spec.present.iter().zip(&kept) {
@@ -98,10 +117,18 @@ impl Decoder {
         stopper: &Stopper,
     ) -> Result<Vec<f32>, CompareError> {
         let outputs = self.run(past, turn, stopper)?;
+        let least = columns.iter().max().map_or(0, |most| most + 1);
+        let row = self.last(&outputs, turn, least)?;
+        let picked: Vec<f32> = columns.iter().filter_map(|&column| row.get(column).copied()).collect();
+        self.check_finite(&picked)?;
+        Ok(picked)
+    }
+
+    /// The logits after the last token of a run, which must have `least` columns.
+    fn last<'a>(&self, outputs: &'a [Kept], turn: Turn<'_>, least: usize) -> Result<&'a [f32], CompareError> {
         let Some(logits) = outputs.first() else { return Err(self.failed("it gave no logits")) };
         let shape = logits.shape();
         let width = shape.last().copied().unwrap_or(0);
-        let least = columns.iter().max().map_or(0, |most| most + 1);
         let has_room = width >= least && self.spec.logits_rows.as_ref().is_none_or(|rows| rows.len() == width);
         if !has_room || shape.iter().product::<usize>() == 0 {
             let expected = vec![1, turn.piece.tokens(), self.spec.logits_rows.as_ref().map_or(least, Vec::len)];
@@ -109,11 +136,13 @@ impl Decoder {
             return Err(CompareError::Shape { model, output, expected, found: shape });
         }
         let all = logits.floats().map_err(|reason| self.failed(&reason))?;
-        let row = all.rchunks(width).next().unwrap_or(&[]);
-        let picked: Vec<f32> = columns.iter().filter_map(|&column| row.get(column).copied()).collect();
-        match picked.iter().find(|logit| !logit.is_finite()) {
+        Ok(all.rchunks(width).next().unwrap_or(&[]))
+    }
+
+    fn check_finite(&self, logits: &[f32]) -> Result<(), CompareError> {
+        match logits.iter().find(|logit| !logit.is_finite()) {
             Some(&found) => Err(CompareError::NotFinite { model: self.model.clone(), what: "logits", found }),
-            None => Ok(picked),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
-//! Why pictures were not compared.
+//! Why pictures were not compared, and no answer was written.
 
-use crate::error::EmbedError;
+use crate::error::{EmbedError, LoadError};
 
 /// Why pictures were not compared.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,48 @@ pub enum CompareError {
         /// What was asked of it.
         what: String,
     },
+}
+
+/// Why a [`Generator`](crate::Generator) wrote no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// Question, picture and answer are more than the model can hold.
+    #[error(
+        "generator {model}: generate.context: expected a question of at most {} tokens, its picture included, beside an \
+         answer of {answer}, found {found}",
+        context.saturating_sub(*answer)
+    )]
+    TooLong {
+        /// Name of the model.
+        model: String,
+        /// Tokens that it can hold.
+        context: usize,
+        /// Tokens that the answer may have.
+        answer: usize,
+        /// Tokens of the question.
+        found: usize,
+    },
+    /// The question does not become the tokens that it should, or what was written no text.
+    #[error("generator {model}: {source}")]
+    Text {
+        /// Name of the model.
+        model: String,
+        /// What is wrong.
+        source: Box<LoadError>,
+    },
+    /// It took longer than it may.
+    #[error("generator {model}: expected an answer within {patience_s} s, found {tokens} tokens by then")]
+    Late {
+        /// Name of the model.
+        model: String,
+        /// How long it may take, in seconds.
+        patience_s: f64,
+        /// Tokens that were written.
+        tokens: usize,
+    },
+    /// The picture was not seen, the runtime failed or was stopped, or gave what no model should.
+    #[error(transparent)]
+    Model(#[from] CompareError),
 }
 
 /// Why stored image tokens were not read.

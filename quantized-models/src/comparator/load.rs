@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decoder::Decoder;
+use super::embedding::Embedding;
 use super::golden::Goldens;
-use super::manifest::{ComparatorManifest, EmbedSpec};
+use super::manifest::ComparatorManifest;
 use super::prompt::Prompts;
 use super::stopper::Stopper;
 use super::vision::Vision;
@@ -12,7 +13,7 @@ use super::{Comparator, Times};
 use crate::error::LoadError;
 use crate::loading::{Loading, Subject};
 use crate::manifest::GraphFiles;
-use crate::network::{End, Failure, Input, Kind, Network, NetworkEnds, Numbers};
+use crate::network::{Network, NetworkEnds};
 use crate::onnxruntime::{OrtNetwork, Packing, Remains, Sums};
 use crate::options::{LoadOptions, OnProgress};
 use crate::runtime::RuntimeKind;
@@ -45,8 +46,10 @@ impl Parts<'_> {
 
     fn load_on(&self, way: (RuntimeKind, Sums), progress: &mut OnProgress<'_>) -> Result<Comparator, LoadError> {
         let manifest = self.manifest;
-        // First of all, because it is small: texts that do not fit cost no packing.
-        let prompts = Prompts::load(manifest, &mut |ids| self.embed(ids, way, progress))?;
+        // First of all, because it is small: texts that do not fit cost no packing. Prompts never change, so the table is
+        // needed once and not kept; packing would write it a second time.
+        let unpacked = LoadOptions { packed: Vec::new(), sessions: 1, ..self.options.clone() };
+        let prompts = Prompts::load(manifest, &mut |ids| self.embedding(way, &unpacked, progress)?.rows(ids))?;
         let vision = self.network(
             &manifest.vision().files,
             &Vision::ends(manifest),
@@ -79,39 +82,17 @@ impl Parts<'_> {
         Ok(comparator)
     }
 
-    /// The numbers of tokens. Prompts never change, so the table is needed once and not kept.
-    fn embed(
+    /// The graph that gives the numbers of tokens.
+    pub(super) fn embedding(
         &self,
-        ids: &[i64],
         way: (RuntimeKind, Sums),
+        options: &LoadOptions,
         progress: &mut OnProgress<'_>,
-    ) -> Result<Vec<f32>, LoadError> {
+    ) -> Result<Embedding, LoadError> {
         let (spec, width) = (self.manifest.embed(), self.manifest.image().width);
-        let ends = NetworkEnds {
-            inputs: vec![End::new(&spec.input, &[Kind::I64], vec![Some(1), None])],
-            outputs: vec![End::new(&spec.output, &[Kind::F32], vec![Some(1), None, Some(width)])],
-        };
-        // Packing would write the table a second time.
-        let options = LoadOptions { packed: Vec::new(), sessions: 1, ..self.options.clone() };
-        let network = self.network(&spec.files, &ends, (way, Remains::GivenBack, &options), progress)?;
-        let inputs = [Input { name: &spec.input, shape: vec![1, ids.len()], numbers: Numbers::I64(ids) }];
-        let failed = |reason: String| failed(spec, network.info().label(), reason);
-        let outputs = network.run(&inputs, &Stopper::default()).map_err(|failure| match failure {
-            Failure::Stopped => failed("it was stopped".to_owned()),
-            Failure::Runtime(reason) => failed(reason),
-        })?;
-        let output = outputs.first().ok_or_else(|| failed("it gave nothing".to_owned()))?;
-        let (found, expected) = (output.shape(), vec![1, ids.len(), width]);
-        if found != expected {
-            let (path, what) = (spec.files.graph.path.clone(), format!("output \"{}\"", spec.output));
-            let (expected, found) = (format!("{expected:?} (image.width)"), format!("{found:?}"));
-            return Err(LoadError::Interface { path, what, expected, found });
-        }
-        let numbers = output.floats().map_err(failed)?;
-        match numbers.iter().find(|number| !number.is_finite()) {
-            Some(number) => Err(failed(format!("it gave {number} for a token"))),
-            None => Ok(numbers.to_vec()),
-        }
+        let ends = Embedding::ends(spec, width);
+        let network = self.network(&spec.files, &ends, (way, Remains::GivenBack, options), progress)?;
+        Ok(Embedding::new(network, spec, width))
     }
 
     fn network(
@@ -130,8 +111,4 @@ impl Parts<'_> {
             RuntimeKind::Tract => Box::new(TractNetwork::load(files, ends)?),
         })
     }
-}
-
-fn failed(spec: &EmbedSpec, runtime: String, reason: String) -> LoadError {
-    LoadError::Graph { path: spec.files.graph.path.clone(), runtime, step: "embed tokens", reason }
 }

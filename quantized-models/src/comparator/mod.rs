@@ -4,16 +4,19 @@
 //! keys and values of what went before), as its [`ComparatorManifest`] describes them. A question is one prefill, cut in
 //! pieces that never change: prefix | first | second | suffix. Keys and values of the prefix (instruction and query) are
 //! a [`Query`], with a first candidate a [`Pivot`]; both can be gone on from many times. The logits of the answers are
-//! read after the last token; nothing is generated.
+//! read after the last token; nothing is generated. That is what a [`Generator`] does, with the same graphs.
 
 mod bench;
 mod decoder;
+mod embedding;
 mod error;
+mod generator;
 mod golden;
 mod load;
 mod manifest;
 mod prompt;
 mod query;
+mod sampler;
 mod stopper;
 #[cfg(test)]
 mod tests;
@@ -36,7 +39,8 @@ use crate::options::{LoadOptions, OnProgress};
 use crate::runtime::RuntimeInfo;
 
 pub use self::bench::{CompareTiming, StepTiming, interleaved_comparisons};
-pub use self::error::{CompareError, TokensError};
+pub use self::error::{CompareError, GenerateError, TokensError};
+pub use self::generator::{Answer, Ask, Ended, Generator};
 pub use self::manifest::{ComparatorManifest, GoldenComparison, MarginQuantization};
 pub use self::query::{Pivot, Query};
 pub use self::stopper::Stopper;

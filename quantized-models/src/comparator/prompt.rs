@@ -58,6 +58,17 @@ impl Piece {
         Self { rows, width, image_at: None, places, advance }
     }
 
+    /// `tokens` with the numbers that `embed` gives.
+    pub(super) fn of(
+        tokens: &Tokens,
+        image: &ImageLayout,
+        positions: Positions,
+        embed: &mut Embed<'_>,
+    ) -> Result<Self, LoadError> {
+        let vocabulary = Vocabulary::of(tokens.ids.clone(), image.width, embed)?;
+        Ok(Self::new(tokens, &vocabulary, image, positions))
+    }
+
     fn new(tokens: &Tokens, vocabulary: &Vocabulary, image: &ImageLayout, positions: Positions) -> Self {
         let is_image = |at: usize| tokens.image_at.is_some_and(|start| (start..start + image.tokens).contains(&at));
         let mut rows = Vec::with_capacity(tokens.ids.len() * image.width);
@@ -99,6 +110,16 @@ struct Vocabulary {
     rows: BTreeMap<u32, Vec<f32>>,
 }
 
+impl Vocabulary {
+    fn of(mut ids: Vec<u32>, width: usize, embed: &mut Embed<'_>) -> Result<Self, LoadError> {
+        ids.sort_unstable();
+        ids.dedup();
+        let numbers = embed(&ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>())?;
+        let rows = numbers.chunks_exact(width).map(<[f32]>::to_vec);
+        Ok(Self { rows: ids.into_iter().zip(rows).collect() })
+    }
+}
+
 /// A question about candidates.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Prompt<P = Piece> {
@@ -128,12 +149,8 @@ impl Prompts {
     pub(super) fn load(manifest: &ComparatorManifest, embed: &mut Embed<'_>) -> Result<Self, LoadError> {
         let words = Words::load(manifest)?;
         let tokens = tokenized(manifest, &words)?;
-        let mut ids: Vec<u32> = tokens.pieces().flat_map(|piece| piece.ids.iter().copied()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let numbers = embed(&ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>())?;
-        let rows = numbers.chunks_exact(manifest.image().width).map(<[f32]>::to_vec);
-        let vocabulary = Vocabulary { rows: ids.into_iter().zip(rows).collect() };
+        let ids = tokens.pieces().flat_map(|piece| piece.ids.iter().copied()).collect();
+        let vocabulary = Vocabulary::of(ids, manifest.image().width, embed)?;
         let positions = manifest.decoder().positions;
         Ok(tokens.map(&|tokens| Piece::new(tokens, &vocabulary, manifest.image(), positions)))
     }
@@ -163,7 +180,7 @@ impl<P> Prompts<P> {
     }
 }
 
-fn tokenized(manifest: &ComparatorManifest, words: &Words<'_>) -> Result<Prompts<Tokens>, LoadError> {
+fn tokenized(manifest: &ComparatorManifest, words: &Words) -> Result<Prompts<Tokens>, LoadError> {
     let mut prefixes = Vec::new();
     let specs = manifest.prompts();
     let decoder = manifest.decoder();
@@ -177,7 +194,7 @@ fn tokenized(manifest: &ComparatorManifest, words: &Words<'_>) -> Result<Prompts
 
 fn one(
     manifest: &ComparatorManifest,
-    (words, decoder): (&Words<'_>, &DecoderSpec),
+    (words, decoder): (&Words, &DecoderSpec),
     spec: &PromptSpec,
     prefixes: &mut Vec<Tokens>,
 ) -> Result<Prompt<Tokens>, LoadError> {

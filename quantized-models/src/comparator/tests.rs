@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::decoder::{Decoder, Turn};
 use super::prompt::Piece;
+use super::words::Tokens;
 use super::*;
 use crate::network::{Failure, Input, Kept, Kind, Network, Numbers};
 use crate::runtime::{RuntimeKind, WeightsAt};
@@ -69,6 +70,67 @@ fn prefix_and_tail_give_what_the_whole_prompt_gives() {
                 }
                 RuntimeKind::Tract => assert!((cut - whole).abs() < 1e-5, "{name} {seeds:?}: {cut} {whole}"),
             }
+        }
+    }
+}
+
+fn generator(name: &str) -> Option<Generator> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/narrow-generator").join(name);
+    let named = std::env::var_os("GEOLOCATED_ONNXRUNTIME").is_some();
+    let onnxruntime = if named { None } else { library() };
+    if onnxruntime.is_none() && !named {
+        assert_ne!(std::env::var("GEOLOCATED_REQUIRE_ONNXRUNTIME").as_deref(), Ok("1"), "ONNX Runtime is required");
+        return None;
+    }
+    let options = LoadOptions { onnxruntime, trust_writable_folders: true, ..LoadOptions::default() };
+    Some(Generator::load(&ComparatorManifest::load(&folder).unwrap(), &options).unwrap())
+}
+
+/// Token by token on keys and values, the logits are those of the whole text run afresh for each token, with positions in
+/// a line and in rows and columns; and what is written is made of the likeliest of them.
+#[test]
+fn what_is_written_on_keys_and_values_is_what_the_whole_text_gives() {
+    for name in ["narrow-smolvlm-long-fp32", "narrow-qwen2-vl-fp32"] {
+        let Some(generator) = generator(name) else { continue };
+        let (decoder, stopper) = (&generator.comparator.decoder, &generator.comparator.stopper);
+        for (seed, temperature) in [(0, 0.0), (1, 0.0), (2, 0.0), (3, 8.0), (4, 8.0), (5, 8.0)] {
+            let image = picture(seed);
+            let ask = generator::Ask {
+                text: "Which candidate shows the place? {image} {text}",
+                image: &image,
+                temperature,
+                seed: u64::from(seed),
+                most_tokens: 24,
+                patience: std::time::Duration::from_secs(60),
+            };
+            let mut sampler = sampler::Sampler::new(temperature, u64::from(seed));
+            let (mut text, _) = generator.question(&ask).unwrap();
+            let (question_tokens, seen) = (text.ids.len(), generator.comparator.see(&image).unwrap());
+            let run = |tokens: &Tokens, past: &decoder::Past| {
+                let (piece, image) = (generator.piece(tokens).unwrap(), tokens.image_at.map(|_| &seen));
+                decoder.step(past, Turn { piece: &piece, image, at: past.next }, stopper).unwrap()
+            };
+            let (mut on_past, mut past) = run(&text, &decoder.nothing());
+            let mut ids = Vec::new();
+            let ended = loop {
+                let (afresh, _) = run(&text, &decoder.nothing());
+                let apart = on_past.iter().zip(&afresh).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+                assert!(apart < 1e-4 && on_past.len() == afresh.len(), "{name} {seed}: {apart} after {ids:?}");
+                if ids.len() == 24 {
+                    break generator::Ended::Limit;
+                }
+                let id = generator.pick(&mut sampler, &afresh);
+                if generator.stops.contains(&id) {
+                    break generator::Ended::Stop;
+                }
+                ids.push(id);
+                text.ids.push(id);
+                (on_past, past) = run(&Tokens { ids: vec![id], image_at: None }, &past);
+            };
+            let written = generator.write(&ask).unwrap();
+            let expected = generator.words.text(&ids).unwrap();
+            assert_eq!((written.question_tokens, written.text), (question_tokens, expected), "{name} {seed}");
+            assert_eq!((written.answer_tokens, written.ended), (ids.len(), ended), "{name} {seed}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tokenizers::Tokenizer;
 
-use super::manifest::{ComparatorManifest, IMAGE, ImageLayout, PromptSpec};
+use super::manifest::{ComparatorManifest, GenerateSpec, IMAGE, ImageLayout, PromptSpec};
 use crate::error::LoadError;
 
 /// A piece of a prompt as tokens.
@@ -17,16 +17,16 @@ pub(super) struct Tokens {
 }
 
 /// A tokenizer with the picture's layout in a prompt.
-pub(super) struct Words<'a> {
+pub(super) struct Words {
     tokenizer: Tokenizer,
-    image: &'a ImageLayout,
+    image: ImageLayout,
     placeholder: u32,
     manifest: PathBuf,
     path: PathBuf,
 }
 
-impl<'a> Words<'a> {
-    pub(super) fn load(manifest: &'a ComparatorManifest) -> Result<Self, LoadError> {
+impl Words {
+    pub(super) fn load(manifest: &ComparatorManifest) -> Result<Self, LoadError> {
         let path = manifest.tokenizer().path.clone();
         let failed = |reason: String| LoadError::Tokenizer { path: path.clone(), reason };
         let bytes = std::fs::read(&path).map_err(|error| failed(error.to_string()))?;
@@ -34,7 +34,7 @@ impl<'a> Words<'a> {
         // Prompts are taken as they are.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| failed(error.to_string()))?;
-        let image = manifest.image();
+        let image = manifest.image().clone();
         let placeholder = tokenizer.token_to_id(&image.placeholder).ok_or_else(|| LoadError::Prompt {
             path: manifest.path().to_owned(),
             key: "image.placeholder".to_owned(),
@@ -46,10 +46,22 @@ impl<'a> Words<'a> {
 
     /// The tokens of `text`, with a picture where it says so.
     pub(super) fn piece(&self, key: &str, text: &str) -> Result<Tokens, LoadError> {
-        let ids = self.ids(&self.expanded(text))?;
+        let pictures = text.matches(IMAGE).count();
+        self.laid_out(key, &self.expanded(text), pictures)
+    }
+
+    /// The tokens of a question with its picture. In `text`, nothing stands for anything else.
+    pub(super) fn question(&self, spec: &GenerateSpec, text: &str) -> Result<Tokens, LoadError> {
+        let whole = format!("{}{text}{}", self.expanded(&spec.before), self.expanded(&spec.after));
+        self.laid_out("generate.prompt", &whole, 1)
+    }
+
+    /// The tokens of a text in which `pictures` pictures, one or none, are written out.
+    fn laid_out(&self, key: &str, text: &str, pictures: usize) -> Result<Tokens, LoadError> {
+        let ids = self.ids(text)?;
         let is_place = |id: &u32| *id == self.placeholder;
         let found = ids.iter().filter(|id| is_place(id)).count();
-        let expected = if text.contains(IMAGE) { self.image.tokens } else { 0 };
+        let expected = if pictures > 0 { self.image.tokens } else { 0 };
         let start = ids.iter().position(is_place);
         let in_a_row = start.map_or(0, |start| ids.iter().skip(start).take_while(|id| is_place(id)).count());
         if found != expected || in_a_row != expected {
@@ -100,6 +112,28 @@ impl<'a> Words<'a> {
         Err(self.refuse(&key, "answers of different tokens".to_owned(), format!("{ids:?}")))
     }
 
+    /// The tokens that end an answer.
+    pub(super) fn stops(&self, spec: &GenerateSpec) -> Result<Vec<u32>, LoadError> {
+        let id = |text: &String| {
+            let expected = || format!("tokens of {}", self.path.display());
+            self.tokenizer
+                .token_to_id(text)
+                .ok_or_else(|| self.refuse("generate.stop", expected(), format!("{text:?}, which is none")))
+        };
+        spec.stop.iter().map(id).collect()
+    }
+
+    /// How many numbers tokens can have: one more than the largest that is one.
+    pub(super) fn count(&self) -> usize {
+        self.tokenizer.get_vocab(true).values().max().map_or(0, |most| *most as usize + 1)
+    }
+
+    /// The text of tokens, without marks of turns and the like.
+    pub(super) fn text(&self, ids: &[u32]) -> Result<String, LoadError> {
+        let failed = |reason: String| LoadError::Tokenizer { path: self.path.clone(), reason };
+        self.tokenizer.decode(ids, true).map_err(|error| failed(error.to_string()))
+    }
+
     /// Whether a token is a text, and not what the tokenizer puts in the place of texts that it does not know.
     fn says(&self, id: u32, text: &str) -> bool {
         let decoded = self.tokenizer.decode(&[id], false).unwrap_or_default();
@@ -108,7 +142,7 @@ impl<'a> Words<'a> {
     }
 
     fn expanded(&self, text: &str) -> String {
-        let ImageLayout { before, placeholder, tokens, after, .. } = self.image;
+        let ImageLayout { before, placeholder, tokens, after, .. } = &self.image;
         text.replace(IMAGE, &format!("{before}{}{after}", placeholder.repeat(*tokens)))
     }
 

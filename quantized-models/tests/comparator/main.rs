@@ -13,6 +13,7 @@
 )]
 
 mod bad_input;
+mod generator;
 mod model;
 #[path = "../support/onnxruntime.rs"]
 mod onnxruntime;

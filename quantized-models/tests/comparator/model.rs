@@ -12,6 +12,9 @@ pub(crate) const FP32: &str = "narrow-smolvlm-fp32";
 pub(crate) const PLAIN: &str = "narrow-smolvlm-fp32-plain";
 pub(crate) const INDEPENDENT: &str = "narrow-smolvlm-independent-fp32-plain";
 pub(crate) const INT8: &str = "narrow-smolvlm-int8-reduced";
+/// Two that write answers: with positions in a line, and in rows and columns.
+pub(crate) const WRITER: &str = "narrow-smolvlm-long-fp32";
+pub(crate) const WRITER_3D: &str = "narrow-qwen2-vl-fp32";
 
 /// Options for one runtime and no other.
 pub(crate) fn on(runtime: RuntimeKind) -> LoadOptions {
@@ -23,7 +26,8 @@ pub(crate) fn on(runtime: RuntimeKind) -> LoadOptions {
 }
 
 pub(crate) fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/narrow-comparator").join(name)
+    let kind = if matches!(name, WRITER | WRITER_3D) { "narrow-generator" } else { "narrow-comparator" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(kind).join(name)
 }
 
 pub(crate) fn load(name: &str, runtime: RuntimeKind) -> Result<Comparator, LoadError> {
@@ -72,6 +76,16 @@ impl Copy {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(old), "{old} is not in the manifest");
         fs::write(&path, text.replacen(old, new, 1)).unwrap();
+        self
+    }
+
+    /// Leaves the table `name` of the manifest out; it must be there, and another one behind it.
+    pub(crate) fn without(self, name: &str) -> Self {
+        let path = self.path().join("model.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once(&format!("[{name}]\n")).unwrap();
+        let (_, after) = rest.split_once("\n[").unwrap();
+        fs::write(&path, format!("{before}[{after}")).unwrap();
         self
     }
 

@@ -36,15 +36,16 @@ pub struct SystemArgs {
     /// Distances in kilometres, on the ellipsoid, at which shares are reported
     #[arg(long, value_name = "KM[,...]", value_delimiter = ',', default_value = "1,25,200,750,2500", value_parser = kilometres)]
     pub(super) thresholds_km: Vec<f64>,
-    /// Server that answers, with OpenAI's chat completions (vLLM, LMDeploy, llama.cpp, Ollama): its address with /v1. A key
-    /// is read from GEOLOCATE_GENERATOR_KEY and sent to https or this machine only
-    #[arg(long, value_name = "URL", required_if_eq_any([("system", "rag"), ("system", "sft")]))]
-    pub(super) generator: Option<Url>,
-    /// Name of the model at the server
-    #[arg(long, value_name = "NAME", requires = "generator", required_if_eq_any([("system", "rag"), ("system", "sft")]))]
-    pub(super) generator_model: Option<String>,
-    /// For sft: the model before fine-tuning, at the same server, as the first row of the table
+    /// What answers: a server with OpenAI's chat completions (vLLM, LMDeploy, llama.cpp, Ollama) by its address with /v1, or
+    /// a model that runs here by its folder (comparator.py export --all-rows). A key is read from GEOLOCATE_GENERATOR_KEY
+    /// and sent to https or this machine only
+    #[arg(long, value_name = "URL|FOLDER", required_if_eq_any([("system", "rag"), ("system", "sft")]), value_parser = generator_at)]
+    pub(super) generator: Option<GeneratorAt>,
+    /// Name of the model at the server; a folder names its own
     #[arg(long, value_name = "NAME", requires = "generator")]
+    pub(super) generator_model: Option<String>,
+    /// For sft: the model before fine-tuning, at the same server, or its folder, as the first row of the table
+    #[arg(long, value_name = "NAME|FOLDER", requires = "generator")]
     pub(super) base_model: Option<String>,
     /// How freely answers are drawn
     #[arg(long, value_name = "NUMBER", default_value = "0.1", value_parser = temperature)]
@@ -95,6 +96,25 @@ pub struct SystemArgs {
     /// on (docs/reproduce/rag.md)
     #[arg(long, value_name = "FILE.toml", requires = "system")]
     pub(super) sweep: Option<PathBuf>,
+}
+
+/// Where a generator is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum GeneratorAt {
+    /// At a server.
+    Server(Url),
+    /// In a folder, or a manifest file.
+    Folder(PathBuf),
+}
+
+fn generator_at(text: &str) -> Result<GeneratorAt, String> {
+    if text.contains("://") {
+        return Url::parse(text).map(GeneratorAt::Server).map_err(|error| error.to_string());
+    }
+    match text.trim() {
+        "" => Err("expected an address like http://127.0.0.1:8000/v1, or a model folder".to_owned()),
+        _ => Ok(GeneratorAt::Folder(text.into())),
+    }
 }
 
 fn kilometres(text: &str) -> Result<f64, String> {

@@ -71,6 +71,15 @@ pub enum GenerateError {
         /// How often it was asked.
         attempts: u32,
     },
+    /// A model that runs here writes no answer to this question.
+    #[error("{message}")]
+    Here {
+        /// The word that stands in reports: `declined` for a question that does not fit, `given_up` for one that took too
+        /// long, `failed` for a fault of the runtime.
+        word: &'static str,
+        /// What happened.
+        message: String,
+    },
     /// The picture cannot be sent.
     #[error("the picture cannot be sent: {0}")]
     Picture(String),
@@ -89,12 +98,14 @@ impl GenerateError {
             Self::Declined { .. } => "declined",
             Self::Garbage { .. } => "garbage",
             Self::GivenUp { .. } => "given_up",
+            Self::Here { word, .. } => word,
             Self::Picture(_) => "picture",
         }
     }
 }
 
-/// Writes answers. Asked from several threads at the same time.
+/// Writes answers. Asked from several threads at the same time. A server does (`openai.rs`), and so does a model that
+/// runs here (`local.rs`).
 pub trait Generator: Sync {
     /// What it is called in reports and in the names of kept answers.
     fn name(&self) -> &str;
@@ -103,4 +114,14 @@ pub trait Generator: Sync {
     /// # Errors
     /// [`GenerateError`].
     fn write(&self, question: &Question<'_>) -> Result<Written, GenerateError>;
+}
+
+impl<G: Generator + ?Sized> Generator for Box<G> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn write(&self, question: &Question<'_>) -> Result<Written, GenerateError> {
+        (**self).write(question)
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::figures::{RagFigures, SftFigures};
 use super::published::Published;
+use super::sweep_table::{self, SweepRow};
 use crate::explain::escaped;
 
 /// One shard of the gallery.
@@ -78,6 +79,9 @@ pub struct SystemReport {
     /// Figures of a fine-tuned model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sft: Option<SftFigures>,
+    /// A row for each setting of a sweep; absent without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sweep: Vec<SweepRow>,
     /// What was published, where it is known to us.
     pub published: Vec<Published>,
 }
@@ -93,12 +97,18 @@ impl SystemReport {
             temperature: None,
             rag: None,
             sft: None,
+            sweep: Vec::new(),
             published: Vec::new(),
         }
     }
 
     /// The same for people.
     pub fn text(&self) -> String {
+        self.figures() + &sweep_table::text(&self.sweep)
+    }
+
+    /// All but the sweep.
+    fn figures(&self) -> String {
         let mut text = format!("system {} ({})", self.name, self.paper);
         if let (Some(generator), Some(temperature)) = (&self.generator, self.temperature) {
             text += &format!(", generator {generator}, temperature {temperature}");
@@ -120,6 +130,7 @@ impl SystemReport {
 
     /// The same for a page.
     pub fn html(&self) -> String {
-        format!("<h2>{} ({})</h2>\n<pre>{}</pre>\n", escaped(self.name), escaped(self.paper), escaped(&self.text()))
+        let head = format!("<h2>{} ({})</h2>\n", escaped(self.name), escaped(self.paper));
+        format!("{head}<pre>{}</pre>\n{}", escaped(&self.figures()), sweep_table::html(&self.sweep))
     }
 }

@@ -3,26 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use geolocated::locate::{Pipeline, Prediction};
 use h3o::{LatLng, Resolution};
 
 use super::aggregate::{cluster_vote, geometric_median, rescored_by_retrieval};
 use super::answer_cache::Kept;
-use super::args::SystemArgs;
+use super::args::{GeneratorAt, SystemArgs};
 use super::figures::{RagFigures, SftFigures, SftRow, Within, error_m};
+use super::generator::Generator;
 use super::geodesy::geodesic_m;
+use super::local::LocalGenerator;
 use super::neighbours::{Neighbours, retrieve};
 use super::openai::{KEY_VARIABLE, OpenAiServer, ServerOptions};
 use super::published::published;
 use super::questions::{Answer, Asked, Asking, Place, Why};
 use super::report::{Gallery, SystemReport};
+use super::retrieval::{CheckEncoder, Reopen};
 use super::sweep;
+use crate::dataset::all_cores;
 use crate::evaluated_hints::EvaluatedHints;
 use crate::evaluation::{Answered, Published, Query, judge};
 use crate::metrics::Threshold;
 use crate::report::{Evaluated, Report};
-use crate::runtime_args::user_cache;
+use crate::runtime_args::{RuntimeArgs, user_cache};
 
 /// What every system is given.
 pub struct Inputs<'a> {
@@ -38,6 +42,12 @@ pub struct Inputs<'a> {
     pub hints: &'a EvaluatedHints,
     /// Queries to retrieve for at the same time.
     pub threads: usize,
+    /// How a generator that runs here is loaded.
+    pub runtime: &'a RuntimeArgs,
+    /// Opens other retrievals, for sweeps.
+    pub reopen: &'a Reopen<'a>,
+    /// Looks at the encoders of a sweep before it begins.
+    pub check: &'a CheckEncoder<'a>,
 }
 
 /// Cells of `--by cell` are some 290 km wide.
@@ -53,8 +63,7 @@ const RESCORE_SCALE_M: f64 = 25_000.0;
 /// The generator refuses all questions, or a file cannot be read or written.
 pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Vec<Answered>)> {
     let images = inputs.images.context("--system: expected --images, which the generator is shown")?;
-    let model = args.generator_model.as_deref().context("--generator-model: expected the name of a model")?;
-    let generator = server(args, model)?;
+    let generator = generator(args, inputs.runtime, None)?;
     let retrieved = retrieve(inputs.pipeline, (inputs.queries, inputs.images), inputs.hints, inputs.threads);
     let neighbours: Vec<Neighbours> = inputs
         .queries
@@ -69,11 +78,10 @@ pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Ve
         picture_px: args.picture_px,
         temperature: args.temperature,
         runs: args.runs(),
-        concurrency: args.concurrency,
+        concurrency: concurrency(args),
     };
-    if let Some(path) = &args.sweep {
-        sweep::run(path, args, &asking, inputs.queries, &neighbours)?;
-    }
+    let sweep = args.sweep.as_ref().map(|path| sweep::run(path, args, &asking, inputs, &neighbours));
+    let sweep = sweep.transpose()?.unwrap_or_default();
     let own: Vec<&Neighbours> = neighbours.iter().collect();
     let asked = asking.ask("asking", &args.prompt(), inputs.queries, &own)?;
     let thresholds = args.thresholds();
@@ -81,10 +89,11 @@ pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Ve
         name: if args.is_sft() { "sft" } else { "rag" },
         paper: if args.is_sft() { "arXiv 2506.01277" } else { "arXiv 2509.01341" },
         gallery: Gallery::of(inputs.pipeline.shards(), args.sources()),
-        generator: Some(model.to_owned()),
+        generator: Some(generator.name().to_owned()),
         temperature: Some(args.temperature),
         rag: None,
         sft: None,
+        sweep,
         published: published(if args.is_sft() { "sft" } else { "rag" }, args.data_set.as_deref()),
     };
     let places = if args.is_sft() {
@@ -118,25 +127,48 @@ pub fn run(args: &SystemArgs, inputs: &Inputs<'_>) -> anyhow::Result<(Report, Ve
     Ok((report, answers))
 }
 
-/// The server with its kept answers.
-fn server(args: &SystemArgs, model: &str) -> anyhow::Result<Kept<OpenAiServer>> {
-    let options = ServerOptions {
-        url: args.generator.clone().context("--generator: expected the address of a server")?,
-        model: model.to_owned(),
-        timeout: Duration::from_secs(args.timeout_s.max(1)),
-        attempts: args.attempts.max(1),
-        first_wait: Duration::from_millis(args.retry_wait_ms),
-        most_tokens: args.answer_tokens,
+/// Questions under way at the same time; a model that runs here has no use for more than there are cores.
+fn concurrency(args: &SystemArgs) -> usize {
+    match args.generator {
+        Some(GeneratorAt::Folder(_)) => args.concurrency.min(all_cores()),
+        _ => args.concurrency,
+    }
+}
+
+/// What answers, with its kept answers; `base` is another model at the same server, or in another folder.
+fn generator(args: &SystemArgs, runtime: &RuntimeArgs, base: Option<&str>) -> anyhow::Result<Kept<Box<dyn Generator>>> {
+    let expected = "--generator: expected the address of a server, or a model folder";
+    let patience = Duration::from_secs(args.timeout_s.max(1));
+    let inner: Box<dyn Generator> = match args.generator.as_ref().context(expected)? {
+        GeneratorAt::Server(url) => {
+            let model = base.or(args.generator_model.as_deref());
+            let options = ServerOptions {
+                url: url.clone(),
+                model: model.context("--generator-model: expected the name of the model at the server")?.to_owned(),
+                timeout: patience,
+                attempts: args.attempts.max(1),
+                first_wait: Duration::from_millis(args.retry_wait_ms),
+                most_tokens: args.answer_tokens,
+            };
+            let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
+            Box::new(OpenAiServer::new(options, key.as_deref())?)
+        }
+        GeneratorAt::Folder(_) if args.generator_model.is_some() => {
+            bail!("--generator-model: expected none with a model folder, which names its model")
+        }
+        GeneratorAt::Folder(folder) => {
+            let folder = base.map_or(folder.as_path(), Path::new);
+            let most_tokens = usize::try_from(args.answer_tokens).unwrap_or(usize::MAX);
+            Box::new(LocalGenerator::open(folder, &runtime.options(concurrency(args)), most_tokens, patience)?)
+        }
     };
-    let key = std::env::var(KEY_VARIABLE).ok().filter(|key| !key.is_empty());
     let folder: PathBuf = match &args.answers {
         Some(folder) => folder.clone(),
         None => {
             user_cache().context("--answers: expected a folder, found neither XDG_CACHE_HOME nor HOME")?.join("answers")
         }
     };
-    Kept::new(OpenAiServer::new(options, key.as_deref())?, &folder)
-        .with_context(|| format!("{}: cannot be made", folder.display()))
+    Kept::new(inner, &folder).with_context(|| format!("{}: cannot be made", folder.display()))
 }
 
 /// Each with the neighbours of another one: of the one half of all further on.
@@ -173,7 +205,7 @@ fn sft(
     };
     let mut rows = Vec::new();
     if let Some(base) = &args.base_model {
-        let generator = server(args, base)?;
+        let generator = generator(args, inputs.runtime, Some(base))?;
         let asking = Asking { generator: &generator, runs: 1, ..*asking };
         let asked = asking.ask("asking the base model", &args.prompt(), queries, &own)?;
         tokens = tokens.and(asked.tokens);

@@ -1,5 +1,6 @@
-//! Many settings of the prompt, one after the other, from a file. Each result is a line of JSON in `FILE.toml.done`; a
-//! sweep that was stopped goes on behind the last of them, and the generator's kept answers serve the rest.
+//! Many settings, one after the other, from a file: what the prompt is made of, and what retrieval gives it. Each result is
+//! a line of JSON in `FILE.toml.done`; a sweep that was stopped goes on behind the last of them, and the generator's kept
+//! answers serve the rest.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -12,10 +13,14 @@ use sha2::{Digest, Sha256};
 
 use super::args::SystemArgs;
 use super::figures::RagFigures;
-use super::neighbours::Neighbours;
+use super::neighbours::{Neighbours, retrieve};
 use super::prompt::{Form, Notation, Order, PromptOptions};
 use super::questions::Asking;
+use super::retrieval::{Retrieval, SweptEncoder};
+use super::run::Inputs;
+use super::sweep_table::SweepRow;
 use crate::evaluation::Query;
+use crate::search_args::Way;
 
 /// A sweep may have so many settings.
 const MOST_SETTINGS: usize = 1000;
@@ -24,6 +29,9 @@ const MOST_SETTINGS: usize = 1000;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Axes {
+    encoder: Vec<SweptEncoder>,
+    source: Vec<Vec<String>>,
+    dissimilar_by: Vec<Way>,
     similar: Vec<usize>,
     dissimilar: Vec<usize>,
     form: Vec<Form>,
@@ -49,31 +57,47 @@ enum Vary {
     One,
 }
 
+/// One setting.
+#[derive(Debug, Clone, PartialEq)]
+struct Setting {
+    retrieval: Retrieval,
+    prompt: PromptOptions,
+}
+
 impl Document {
+    /// Reads the file; paths in it are relative to its folder.
     fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read", path.display()))?;
-        toml::from_str(&text).with_context(|| path.display().to_string())
+        let mut document: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        for (at, encoder) in document.sweep.encoder.iter_mut().enumerate() {
+            encoder.check(folder).with_context(|| format!("{}: sweep.encoder[{at}]", path.display()))?;
+        }
+        Ok(document)
     }
 
-    /// All settings, each once, in the order of the file.
-    fn settings(&self, usual: PromptOptions) -> Vec<PromptOptions> {
-        let mut settings = vec![usual];
-        if self.vary == Vary::All {
-            settings = vary(&settings, &self.sweep.similar, |options, similar| options.similar = similar);
-            settings = vary(&settings, &self.sweep.dissimilar, |options, dissimilar| options.dissimilar = dissimilar);
-            settings = vary(&settings, &self.sweep.form, |options, form| options.form = form);
-            settings = vary(&settings, &self.sweep.notation, |options, notation| options.notation = notation);
-            return vary(&settings, &self.sweep.order, |options, order| options.order = order);
-        }
-        let one = [usual];
-        let axes = [
-            vary(&one, &self.sweep.similar, |options, similar| options.similar = similar),
-            vary(&one, &self.sweep.dissimilar, |options, dissimilar| options.dissimilar = dissimilar),
-            vary(&one, &self.sweep.form, |options, form| options.form = form),
-            vary(&one, &self.sweep.notation, |options, notation| options.notation = notation),
-            vary(&one, &self.sweep.order, |options, order| options.order = order),
+    /// All settings, each once, in the order of the file; those of one retrieval stand together.
+    fn settings(&self, usual: PromptOptions) -> Vec<Setting> {
+        let usual = Setting { retrieval: Retrieval::default(), prompt: usual };
+        let axes = &self.sweep;
+        let steps: [&dyn Fn(&[Setting]) -> Vec<Setting>; 8] = [
+            &|all| vary(all, &axes.encoder, |setting, encoder| setting.retrieval.encoder = Some(encoder)),
+            &|all| vary(all, &axes.source, |setting, sources| setting.retrieval.sources = Some(sources)),
+            &|all| vary(all, &axes.dissimilar_by, |setting, way| setting.retrieval.dissimilar_by = Some(way)),
+            &|all| vary(all, &axes.similar, |setting, similar| setting.prompt.similar = similar),
+            &|all| vary(all, &axes.dissimilar, |setting, dissimilar| setting.prompt.dissimilar = dissimilar),
+            &|all| vary(all, &axes.form, |setting, form| setting.prompt.form = form),
+            &|all| vary(all, &axes.notation, |setting, notation| setting.prompt.notation = notation),
+            &|all| vary(all, &axes.order, |setting, order| setting.prompt.order = order),
         ];
-        for found in axes.into_iter().flatten() {
+        let alone = vec![usual];
+        if self.vary == Vary::All {
+            return steps.iter().fold(alone, |settings, step| step(&settings));
+        }
+        // Settings that differ in the prompt alone share the first retrieval, so they come before the other retrievals.
+        let (retrievals, prompts) = steps.split_at(3);
+        let mut settings = alone.clone();
+        for found in prompts.iter().chain(retrievals).flat_map(|step| step(&alone)) {
             if !settings.contains(&found) {
                 settings.push(found);
             }
@@ -82,16 +106,19 @@ impl Document {
     }
 }
 
-fn vary<T: Copy>(settings: &[PromptOptions], values: &[T], set: impl Fn(&mut PromptOptions, T)) -> Vec<PromptOptions> {
+fn vary<T: Clone>(settings: &[Setting], values: &[T], set: impl Fn(&mut Setting, T)) -> Vec<Setting> {
     if values.is_empty() {
         return settings.to_vec();
     }
-    let with = |options: &PromptOptions, value: &T| {
-        let mut options = *options;
-        set(&mut options, *value);
-        options
-    };
-    settings.iter().flat_map(|options| values.iter().map(move |value| with(options, value))).collect()
+    let mut all = Vec::with_capacity(settings.len() * values.len());
+    for setting in settings {
+        for value in values {
+            let mut setting = setting.clone();
+            set(&mut setting, value.clone());
+            all.push(setting);
+        }
+    }
+    all
 }
 
 /// One line of the results.
@@ -99,21 +126,101 @@ fn vary<T: Copy>(settings: &[PromptOptions], values: &[T], set: impl Fn(&mut Pro
 struct Line<'a> {
     /// Digest of all that the figures depend on.
     key: &'a str,
+    #[serde(skip_serializing_if = "Retrieval::is_usual")]
+    retrieval: &'a Retrieval,
     figures: &'a RagFigures,
 }
 
-/// Runs what is not done yet, and says all results on standard error.
+/// The file of results.
+struct Done {
+    path: PathBuf,
+    file: File,
+    /// Those of earlier runs.
+    lines: Vec<Value>,
+}
+
+impl Done {
+    fn open(path: PathBuf) -> anyhow::Result<Self> {
+        let lines = lines(&path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| anyhow::anyhow!("{}: cannot write: {error}", path.display()))?;
+        if fs::read(&path).is_ok_and(|bytes| bytes.last().is_some_and(|byte| *byte != b'\n')) {
+            // A kill cut the last line.
+            file.write_all(b"\n").with_context(|| format!("{}: cannot write", path.display()))?;
+        }
+        Ok(Self { path, file, lines })
+    }
+
+    fn find(&self, key: &str) -> Option<&Value> {
+        self.lines.iter().find(|line| line.get("key").and_then(Value::as_str) == Some(key))
+    }
+
+    fn add(&mut self, line: &Line<'_>) -> anyhow::Result<Value> {
+        let text = serde_json::to_string(line)? + "\n";
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        written.with_context(|| format!("{}: cannot write", self.path.display()))?;
+        Ok(serde_json::to_value(line)?)
+    }
+}
+
+/// Runs what is not done yet, says all results on standard error, and returns a row for each setting.
+///
+/// `neighbours` are those of the retrieval of the command line; for others, the queries are retrieved for anew.
 ///
 /// # Errors
-/// The file cannot be used, the generator refuses all questions, or the results cannot be written.
+/// The file cannot be used, an encoder or a gallery that it names neither, the generator refuses all questions, or the
+/// results cannot be written.
 pub(super) fn run(
     path: &Path,
     args: &SystemArgs,
     asking: &Asking<'_>,
-    queries: &[Query<'_>],
+    inputs: &Inputs<'_>,
     neighbours: &[Neighbours],
-) -> anyhow::Result<()> {
-    let settings = Document::read(path)?.settings(args.prompt());
+) -> anyhow::Result<Vec<SweepRow>> {
+    let document = Document::read(path)?;
+    let settings = document.settings(args.prompt());
+    check(path, &settings)?;
+    for encoder in &document.sweep.encoder {
+        (inputs.check)(encoder).with_context(|| format!("{}: sweep.encoder {}", path.display(), encoder.name))?;
+    }
+    let mut done = Done::open(PathBuf::from(format!("{}.done", path.display())))?;
+    let mut rows = Vec::with_capacity(settings.len());
+    let mut number = 0;
+    for group in settings.chunk_by(|one, next| one.retrieval == next.retrieval) {
+        let Some(Setting { retrieval, .. }) = group.first() else { continue };
+        let others;
+        let found = if retrieval.is_usual() {
+            neighbours
+        } else {
+            others = retrieved(inputs, retrieval, asking.images).with_context(|| path.display().to_string())?;
+            &others
+        };
+        note_too_few(path, group, found);
+        let own: Vec<&Neighbours> = found.iter().collect();
+        for setting in group {
+            number += 1;
+            let title = format!("setting {number} of {}", settings.len());
+            let key = key(setting, args, asking, inputs.queries, &own);
+            if let Some(line) = done.find(&key) {
+                eprintln!("geolocate: {title} was done before");
+                rows.push(SweepRow::of(retrieval, setting.prompt, line, &args.thresholds()));
+                continue;
+            }
+            let asked = asking.ask("sweeping", &setting.prompt, inputs.queries, &own)?;
+            let figures = RagFigures::of((inputs.queries, &own), &asked, None, setting.prompt, &args.thresholds());
+            let line = done.add(&Line { key: &key, retrieval, figures: &figures })?;
+            let PromptOptions { form, notation, order, .. } = setting.prompt;
+            eprint!("{title}, {retrieval}, {form:?}, {notation:?}, {order:?}\n{}", figures.text());
+            rows.push(SweepRow::of(retrieval, setting.prompt, &line, &args.thresholds()));
+        }
+    }
+    Ok(rows)
+}
+
+fn check(path: &Path, settings: &[Setting]) -> anyhow::Result<()> {
     if settings.len() > MOST_SETTINGS {
         bail!(
             "{}: expected at most {MOST_SETTINGS} settings, found {}; vary = \"one\" makes fewer",
@@ -121,60 +228,52 @@ pub(super) fn run(
             settings.len()
         );
     }
-    let retrieved =
-        neighbours.iter().map(|found| found.similar.len().max(found.dissimilar.len())).max().unwrap_or_default();
-    let most = settings.iter().map(|options| options.similar.max(options.dissimilar)).max().unwrap_or_default();
-    if most > 32 {
-        bail!("{}: expected at most 32 neighbours of a kind, found {most}", path.display());
+    let most = settings.iter().map(|setting| setting.prompt.similar.max(setting.prompt.dissimilar)).max();
+    match most.unwrap_or_default() {
+        most if most > 32 => bail!("{}: expected at most 32 neighbours of a kind, found {most}", path.display()),
+        _ => Ok(()),
     }
-    if most > retrieved {
-        eprintln!("geolocate: {}: the gallery gives {retrieved} neighbours where {most} are asked for", path.display());
-    }
-    let done_path = PathBuf::from(format!("{}.done", path.display()));
-    let done = keys(&done_path)?;
-    let mut file = OpenOptions::new().create(true).append(true).open(&done_path);
-    let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: cannot write: {error}", done_path.display()))?;
-    if fs::read(&done_path).is_ok_and(|bytes| bytes.last().is_some_and(|byte| *byte != b'\n')) {
-        // A kill cut the last line.
-        file.write_all(b"\n").with_context(|| format!("{}: cannot write", done_path.display()))?;
-    }
-    let own: Vec<&Neighbours> = neighbours.iter().collect();
-    for (number, options) in settings.iter().enumerate() {
-        let key = key(options, args, asking, queries, &own);
-        if done.contains(&key) {
-            eprintln!("geolocate: setting {} of {} was done before", number + 1, settings.len());
-            continue;
-        }
-        let asked = asking.ask("sweeping", options, queries, &own)?;
-        let figures = RagFigures::of((queries, &own), &asked, None, *options, &args.thresholds());
-        let line = serde_json::to_string(&Line { key: &key, figures: &figures })? + "\n";
-        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-        written.with_context(|| format!("{}: cannot write", done_path.display()))?;
-        let PromptOptions { form, notation, order, .. } = options;
-        eprint!("setting {} of {}, {form:?}, {notation:?}, {order:?}\n{}", number + 1, settings.len(), figures.text());
-    }
-    Ok(())
 }
 
-/// The keys of what is done. A line that was cut by a kill is none.
-fn keys(path: &Path) -> anyhow::Result<Vec<String>> {
+/// The neighbours of all queries by another retrieval.
+fn retrieved(inputs: &Inputs<'_>, retrieval: &Retrieval, images: &Path) -> anyhow::Result<Vec<Neighbours>> {
+    let (pipeline, queries) = (inputs.reopen)(retrieval)?;
+    let found = retrieve(&pipeline, (&queries, Some(images)), &inputs.hints.anew(), inputs.threads);
+    let neighbours = |(query, found): (&Query<'_>, &Result<_, String>)| match found {
+        Ok(found) => Neighbours::of(query, found),
+        Err(_) => Neighbours::default(),
+    };
+    Ok(queries.iter().zip(&found).map(neighbours).collect())
+}
+
+fn note_too_few(path: &Path, settings: &[Setting], neighbours: &[Neighbours]) {
+    let most = |counts: &mut dyn Iterator<Item = usize>| counts.max().unwrap_or_default();
+    let retrieved = most(&mut neighbours.iter().map(|found| found.similar.len().max(found.dissimilar.len())));
+    let asked = most(&mut settings.iter().map(|setting| setting.prompt.similar.max(setting.prompt.dissimilar)));
+    if asked > retrieved {
+        let path = path.display();
+        eprintln!("geolocate: {path}: the gallery gives {retrieved} neighbours where {asked} are asked for");
+    }
+}
+
+/// The results of earlier runs. A line that was cut by a kill is none.
+fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => bail!("{}: cannot read: {error}", path.display()),
     };
-    let mut keys = Vec::new();
+    let mut lines = Vec::new();
     for line in BufReader::new(file).lines() {
         let line = line.with_context(|| format!("{}: cannot read", path.display()))?;
-        let value: Option<Value> = serde_json::from_str(&line).ok();
-        keys.extend(value.and_then(|value| Some(value.get("key")?.as_str()?.to_owned())));
+        lines.extend(serde_json::from_str::<Value>(&line).ok());
     }
-    Ok(keys)
+    Ok(lines)
 }
 
 /// What a result depends on: setting, model, temperature, answers, thresholds, queries and their neighbours.
 fn key(
-    options: &PromptOptions,
+    setting: &Setting,
     args: &SystemArgs,
     asking: &Asking<'_>,
     queries: &[Query<'_>],
@@ -182,13 +281,18 @@ fn key(
 ) -> String {
     let mut digest = Sha256::new();
     let settings = format!(
-        "{options:?} {} {} {} {:?}",
+        "{:?} {} {} {} {:?}",
+        setting.prompt,
         asking.generator.name(),
         asking.temperature,
         asking.runs,
         args.thresholds_km
     );
     digest.update(settings.as_bytes());
+    // Another way to the same neighbours is another row.
+    if !setting.retrieval.is_usual() {
+        digest.update(setting.retrieval.to_string().as_bytes());
+    }
     for (query, found) in queries.iter().zip(neighbours) {
         let truth = query.pose.place;
         digest.update(format!("{} {} {} {:?}", query.pose.file, truth.lat_deg, truth.lon_deg, found).as_bytes());
@@ -213,12 +317,30 @@ mod tests {
         let one = document("one").settings(usual);
         // As on the command line, then 0 and 1 similar, 0 dissimilar, text.
         assert_eq!(one.len(), 5, "{one:?}");
-        assert_eq!(one[0], usual);
+        assert_eq!(one[0].prompt, usual);
+        assert!(one.iter().all(|setting| setting.retrieval.is_usual()));
         assert!(
             toml::from_str::<Document>("[sweep]\nsimilar = [1]\ncolour = [1]\n")
                 .unwrap_err()
                 .to_string()
                 .contains("colour")
         );
+    }
+
+    #[test]
+    fn settings_of_one_retrieval_stand_together() {
+        let text = "[sweep]\nsource = [[\"emp16\"], []]\ndissimilar_by = [\"random\", \"centroid\"]\nsimilar = [0, 1]\n\
+            [[sweep.encoder]]\nname = \"one\"\nmodel = \"m\"\nindex = [\"a.shard\"]\n";
+        let document: Document = toml::from_str(text).unwrap();
+        let all = document.settings(PromptOptions::default());
+        let groups = all.chunk_by(|one, next| one.retrieval == next.retrieval).map(<[Setting]>::len);
+        assert_eq!(groups.collect::<Vec<_>>(), [2; 4]);
+        let document: Document = toml::from_str(&format!("vary = \"one\"\n{text}")).unwrap();
+        let one = document.settings(PromptOptions::default());
+        // As on the command line, then 0 and 1 similar; the encoder; two galleries; two ways.
+        assert_eq!(one.len(), 3 + 1 + 2 + 2);
+        assert!(one.iter().take(3).all(|setting| setting.retrieval.is_usual()));
+        let texts: Vec<String> = one.iter().skip(3).map(|setting| setting.retrieval.to_string()).collect();
+        assert_eq!(texts, ["one", "source emp16", "all sources", "dissimilar by random", "dissimilar by centroid"]);
     }
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use geolocated::assemble::{EncoderChoice, assemble};
+use geolocated::assemble::{self, EncoderChoice, assemble};
 use geolocated::calibration::{Calibration, calibrate};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
 use geolocated::locate::track::{CameraKind, Motion, TrackOptions, WindowOptions};
 use geolocated::locate::{BadFrame, Pipeline, PipelineOptions, RefusedFrames};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
-use index_shards::{Filter, SearchOptions};
+use index_shards::{Filter, SearchOptions, ShardSet};
 use quantized_models::DecodeLimits;
 
 use crate::baseline::Baseline;
@@ -41,7 +41,7 @@ use crate::sequence::{Following, follow};
 use crate::sequence_report::{SequenceFigures, write_pages};
 use crate::split::{Split, roles, select};
 use crate::systems::args::{SystemArgs, SystemName};
-use crate::systems::{self, Inputs, SystemReport};
+use crate::systems::{self, Inputs, Retrieval, SweptEncoder, SystemReport};
 use crate::unit_vector::normalise;
 
 /// The roles that are run where roles are known; the first must occur.
@@ -219,11 +219,22 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Status> {
     let observed = following.as_ref().map(|following| following.options.candidates);
     let pool = if strategies.is_empty() { observed.unwrap_or_default() } else { args.second.pool() };
     let options = PipelineOptions { search, limits, pool, refuse: args.refuse(), fuse: args.fuse.options() };
-    let (pipeline, right_within_m) = calibrated(args, open(args, options)?);
+    let (pipeline, right_within_m) = calibrated(args, open(args, options.clone())?);
     if args.system.asks_a_generator() {
         let images = args.images.as_deref();
-        let (by, threads, hints) = (args.by.as_slice(), args.threads, &hints);
-        let inputs = Inputs { pipeline: &pipeline, queries: &queries, images, by, hints, threads };
+        let (by, threads, hints, runtime) = (args.by.as_slice(), args.threads, &hints, &args.runtime);
+        let reopen = |retrieval: &Retrieval| reopened(args, (&table, &queries), (&pipeline, &options), retrieval);
+        let inputs = Inputs {
+            pipeline: &pipeline,
+            queries: &queries,
+            images,
+            by,
+            hints,
+            threads,
+            runtime,
+            reopen: &reopen,
+            check: &check_encoder,
+        };
         let (report, answers) = systems::run(&args.system, &inputs)?;
         return finish(args, &pipeline, &report, &answers);
     }
@@ -365,6 +376,50 @@ fn open(args: &EvaluateArgs, options: PipelineOptions) -> anyhow::Result<Pipelin
     let encoder = model.as_deref().map(|model| EncoderChoice { model, options: &load });
     let mut bar = LoadingBar::new();
     Ok(assemble(encoder, &args.index.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?)
+}
+
+/// The pipeline of another retrieval than that of the command line, and the queries with its vectors. An encoder that was
+/// loaded serves on.
+fn reopened<'a>(
+    args: &EvaluateArgs,
+    (table, queries): (&PoseTable, &[Query<'a>]),
+    (pipeline, options): (&Pipeline, &PipelineOptions),
+    retrieval: &Retrieval,
+) -> anyhow::Result<(Pipeline, Vec<Query<'a>>)> {
+    let mut options = options.clone();
+    if let Some(sources) = &retrieval.sources {
+        options.search.filter.sources = (!sources.is_empty()).then(|| sources.clone());
+    }
+    if let Some(way) = retrieval.dissimilar_by {
+        options.search.dissimilar = args.ends.dissimilar_by(way);
+    }
+    let mut queries = queries.to_vec();
+    let Some(other) = &retrieval.encoder else {
+        let pipeline = Pipeline::new(pipeline.shared_encoder(), args.index.open()?, options, pipeline.verified())?;
+        return Ok((pipeline, queries));
+    };
+    let load = args.runtime.options(args.threads);
+    let model = other.model.as_deref().map(builtin::resolve).transpose()?;
+    let encoder = model.as_deref().map(|model| EncoderChoice { model, options: &load });
+    let mut bar = LoadingBar::new();
+    let pipeline = assemble(encoder, &other.index, options, &mut Stamps::none(), &mut |progress| bar.show(progress))?;
+    queries.iter_mut().for_each(|query| query.vector = None);
+    if let Some(path) = &other.query_vectors {
+        let mut reader = NpyReader::open(path)?;
+        check_width(&reader, pipeline.shards())?;
+        read_vectors(&mut reader, table, &mut queries)?;
+    }
+    Ok((pipeline, queries))
+}
+
+/// What can be seen of an encoder of a sweep, and of its gallery, without reading whole files.
+fn check_encoder(encoder: &SweptEncoder) -> anyhow::Result<()> {
+    if let Some(model) = &encoder.model {
+        return Ok(assemble::check(&builtin::resolve(model)?, None, &encoder.index)?);
+    }
+    let shards = ShardSet::open(&encoder.index)?;
+    let Some(path) = &encoder.query_vectors else { return Ok(()) };
+    check_width(&NpyReader::open(path)?, &shards)
 }
 
 /// The pipeline with the calibration that is asked for, and within how many metres a fix is right. A calibration of

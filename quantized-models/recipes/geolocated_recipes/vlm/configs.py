@@ -170,6 +170,18 @@ SHAPES = {
         NARROW_SIGLIP,
         {**_narrow(), "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16},
     ),
+    # For questions of many words.
+    "narrow-smolvlm-long": _changed(
+        SMOLVLM,
+        NARROW_SIGLIP,
+        {
+            **_narrow(),
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "max_position_embeddings": 2048,
+        },
+    ),
     "narrow-idefics3": _changed(
         SMOLVLM,
         {**NARROW_SIGLIP, "model_type": "idefics3_vision"},

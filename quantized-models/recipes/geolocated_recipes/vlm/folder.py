@@ -56,6 +56,8 @@ def manifest(folder: Path, layout: Layout, variant: Variant, figures: dict, gold
     text["preprocess"] = _preprocess(layout.preprocess)
     text["tokenizer"] = {"file": TOKENIZER, "sha256": sha256(folder / TOKENIZER)}
     text["prompt"] = prompts.table(layout.turns)
+    if layout.rows is None and layout.turns.stop:
+        text["generate"] = prompts.generate(layout.turns, shape.text.positions)
     text["quantization"] = {
         "weights": variant.weights,
         "vision_weights": variant.vision_weights,

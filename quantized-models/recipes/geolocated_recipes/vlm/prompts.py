@@ -30,13 +30,17 @@ class Turns:
     after: str = ""
     space: str = ""
     """What an answer begins with."""
+    stop: tuple[str, ...] = ()
+    """Tokens that end an answer of several."""
+    gap: str = ""
+    """Between picture and text of a question that is answered with a text."""
     names_last: bool = False
     """Whether a candidate's name stands behind its picture, and nowhere else: its last token then is its answer."""
 
     @property
     def closing(self) -> str:
-        """The mark that ends the turn of an answer as it ends that of a question."""
-        return self.end[: self.end.index(">") + 1] if ">" in self.end else ""
+        """What ends the turn of an answer."""
+        return "".join(self.stop[:1])
 
     @property
     def specials(self) -> list[str]:
@@ -53,23 +57,28 @@ TURNS = {
         "<fake_token_around_image><global-img>",
         "<fake_token_around_image>",
         " ",
+        ("<end_of_utterance>",),
     ),
-    "llava_onevision": Turns("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<image>"),
+    "llava_onevision": Turns(
+        "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<image>", stop=("<|im_end|>",), gap="\n"
+    ),
     "qwen2_vl": Turns(
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
         "<|im_end|>\n<|im_start|>assistant\n",
         "<|image_pad|>",
         "<|vision_start|>",
         "<|vision_end|>",
+        stop=("<|im_end|>",),
     ),
     # The built-in comparator.
-    "mini": Turns("", "\nAnswer:", "<image>", space=" ", names_last=True),
+    "mini": Turns("", "\nAnswer:", "<image>", space=" ", stop=("\n",), gap="\n", names_last=True),
     "gemma3": Turns(
         "<bos><start_of_turn>user\n",
         "<end_of_turn>\n<start_of_turn>model\n",
         "<image_soft_token>",
         "\n\n<start_of_image>",
         "<end_of_image>\n\n",
+        stop=("<end_of_turn>",),
     ),
 }
 
@@ -101,6 +110,15 @@ def table(turns: Turns) -> dict:
             "values": [1, 2, 3, 4, 5],
         },
         "list": {"candidate": named(LISTED, "{answer}"), "suffix": LIST + turns.end, "answers": answers(*"ABCDEFGH")},
+    }
+
+
+def generate(turns: Turns, context: int) -> dict:
+    """The table `[generate]` of a manifest: a question with one picture that is answered with a text."""
+    return {
+        "prompt": f"{turns.start}{{image}}{turns.gap}{{text}}{turns.end}",
+        "stop": list(turns.stop),
+        "context": context,
     }
 
 

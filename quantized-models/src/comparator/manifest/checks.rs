@@ -1,11 +1,12 @@
 //! The second stage of a comparator's manifest: from what was written to what a model can be.
 
 use super::document::{
-    DecoderTable, EmbedTable, GoldenTable, ImageTable, MarginsTable, OneTable, PairTable, PromptTable, VisionTable,
+    DecoderTable, EmbedTable, GenerateTable, GoldenTable, ImageTable, MarginsTable, OneTable, PairTable, PromptTable,
+    VisionTable,
 };
 use super::{
-    DecoderSpec, EmbedSpec, GoldenComparison, Holds, ImageLayout, MarginQuantization, Positions, PromptSpec,
-    PromptSpecs, VisionInput, VisionSpec,
+    DecoderSpec, EmbedSpec, GenerateSpec, GoldenComparison, Holds, ImageLayout, MarginQuantization, Positions,
+    PromptSpec, PromptSpecs, VisionInput, VisionSpec,
 };
 use crate::error::ManifestError;
 use crate::manifest::checks::Checks;
@@ -27,6 +28,12 @@ const MAX_ANSWERS: usize = 64;
 pub(crate) const IMAGE: &str = "{image}";
 /// What stands for the candidate's own answer in the prompt of a list.
 const ANSWER: &str = "{answer}";
+/// What stands for the question in the prompt of a generator.
+const TEXT: &str = "{text}";
+/// Most tokens that end an answer.
+const MAX_STOPS: usize = 16;
+/// Most tokens of question and answer together.
+const MAX_CONTEXT: usize = 1 << 20;
 /// What stands for the number of a layer.
 const LAYER: &str = "{layer}";
 
@@ -252,6 +259,24 @@ fn answers(check: &Checks<'_>, key: &str, answers: &[String], count: Option<usiz
     check.that(&key, is_count, format!("{words} answers"), answers.len().to_string())?;
     let is_once = answers.iter().enumerate().all(|(at, a)| !a.is_empty() && !answers.iter().take(at).any(|b| a == b));
     check.that(&key, is_once, "different texts", format!("{answers:?}"))
+}
+
+pub(super) fn generate(check: &Checks<'_>, table: GenerateTable, image: &ImageLayout) -> Checked<GenerateSpec> {
+    prompt_text(check, "generate.prompt", &table.prompt, 1)?;
+    let halves = table.prompt.split_once(TEXT).filter(|(_, after)| !after.contains(TEXT));
+    let Some((before, after)) = halves else {
+        let found = format!("{} times", table.prompt.matches(TEXT).count());
+        return Err(check.value("generate.prompt", format!("{TEXT} once"), found));
+    };
+    let stops = &table.stop;
+    let is_once = stops.iter().enumerate().all(|(at, a)| !a.is_empty() && !stops.iter().take(at).any(|b| a == b));
+    let is_count = (1..=MAX_STOPS).contains(&stops.len());
+    let expected = format!("1 to {MAX_STOPS} different tokens that end an answer");
+    check.that("generate.stop", is_once && is_count, expected, format!("{stops:?}"))?;
+    let is_context = (image.tokens + 1..=MAX_CONTEXT).contains(&table.context);
+    let expected = format!("more than image.tokens, {}, and at most {MAX_CONTEXT}", image.tokens);
+    check.that("generate.context", is_context, expected, table.context.to_string())?;
+    Ok(GenerateSpec { before: before.to_owned(), after: after.to_owned(), stop: table.stop, context: table.context })
 }
 
 pub(super) fn quantization(check: &Checks<'_>, table: MarginsTable) -> Checked<MarginQuantization> {

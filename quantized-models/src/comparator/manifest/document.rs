@@ -25,6 +25,7 @@ pub(super) struct Document {
     pub(super) preprocess: PreprocessTable,
     pub(super) tokenizer: DataTable,
     pub(super) prompt: PromptTable,
+    pub(super) generate: Option<GenerateTable>,
     pub(super) quantization: Option<MarginsTable>,
     #[serde(default)]
     pub(super) runtime: RuntimeTable,
@@ -181,6 +182,15 @@ pub(super) struct OneTable {
     pub(super) suffix: String,
     pub(super) answers: Vec<String>,
     pub(super) values: Option<Vec<f32>>,
+}
+
+/// `[generate]`: how a question that is answered with a text is put.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GenerateTable {
+    pub(super) prompt: String,
+    pub(super) stop: Vec<String>,
+    pub(super) context: usize,
 }
 
 /// `[quantization]` of a comparator.

@@ -102,6 +102,18 @@ pub(crate) struct PromptSpecs {
     pub(crate) list: Option<PromptSpec>,
 }
 
+/// How a question that is answered with a text is put.
+#[derive(Debug, Clone)]
+pub(crate) struct GenerateSpec {
+    /// What stands before the question; `{image}` is in it or in `after`.
+    pub(crate) before: String,
+    pub(crate) after: String,
+    /// Tokens that end an answer.
+    pub(crate) stop: Vec<String>,
+    /// Most tokens of question, picture and answer together.
+    pub(crate) context: usize,
+}
+
 /// A comparison whose margin is known.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoldenComparison {
@@ -156,6 +168,7 @@ pub struct ComparatorManifest {
     preprocess: Preprocess,
     tokenizer: FileSpec,
     prompts: PromptSpecs,
+    generate: Option<GenerateSpec>,
     quantization: Option<MarginQuantization>,
     order: Vec<RuntimeKind>,
     goldens: Vec<GoldenComparison>,
@@ -187,6 +200,7 @@ impl ComparatorManifest {
             embed: checks::embed(&check, document.graphs.embed_tokens)?,
             decoder: checks::decoder(&check, document.graphs.decoder, &image, document.blocks_independent)?,
             prompts: checks::prompts(&check, document.prompt)?,
+            generate: document.generate.map(|table| checks::generate(&check, table, &image)).transpose()?,
             goldens: checks::goldens(&check, &document.golden)?,
             tokenizer: check.data("tokenizer", &document.tokenizer)?,
             name: check.text("name", document.name)?,
@@ -334,6 +348,10 @@ impl ComparatorManifest {
 
     pub(crate) fn tokenizer(&self) -> &FileSpec {
         &self.tokenizer
+    }
+
+    pub(crate) fn generate(&self) -> Option<&GenerateSpec> {
+        self.generate.as_ref()
     }
 
     pub(crate) fn prompts(&self) -> &PromptSpecs {

@@ -5,6 +5,7 @@ mod cross_view;
 mod drones;
 mod maps;
 mod photos;
+mod reranked;
 mod scale;
 
 use std::fs;

@@ -1,6 +1,7 @@
-//! `geolocate evaluate --system`: published systems against a server of the test's own.
+//! `geolocate evaluate --system`: published systems against a server of the test's own, and with a model that runs here.
 
 mod answers;
+mod local;
 mod server;
 mod sft;
 mod sweep;
@@ -62,9 +63,14 @@ impl World {
     }
 
     pub(crate) fn evaluate(&self, system: &str, server: &Server, more: &[&str]) -> Run {
+        self.run(system, &["--generator", &server.url(), "--generator-model", "test-model"], more)
+    }
+
+    /// The same with whatever generator.
+    pub(crate) fn run(&self, system: &str, generator: &[&str], more: &[&str]) -> Run {
         let path = |name: &str| self.folder.path().join(name);
         let mut evaluate = command("evaluate");
-        evaluate.args(["--system", system, "--generator", &server.url(), "--generator-model", "test-model"]);
+        evaluate.env("XDG_CACHE_HOME", path("cache")).args(["--system", system]).args(generator);
         evaluate
             .arg("--index")
             .arg(&self.shard)
