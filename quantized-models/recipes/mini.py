@@ -108,6 +108,7 @@ def export_comparator(arguments: argparse.Namespace) -> int:
         measured=[path for both in zip(*found, strict=False) for path in both],
         comparisons=arguments.comparisons,
         blocks_independent=True,
+        all_rows=True,
         is_named_whole=True,
     )
     report = Export(request).run()

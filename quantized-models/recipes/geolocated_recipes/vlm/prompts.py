@@ -70,8 +70,8 @@ TURNS = {
         "<|vision_end|>",
         stop=("<|im_end|>",),
     ),
-    # The built-in comparator.
-    "mini": Turns("", "\nAnswer:", "<image>", space=" ", stop=("\n",), gap="\n", names_last=True),
+    # The built-in comparator: a line ends an answer, and that byte's name in the vocabulary is this.
+    "mini": Turns("", "\nAnswer:", "<image>", space=" ", stop=("Ċ",), gap="\n", names_last=True),
     "gemma3": Turns(
         "<bos><start_of_turn>user\n",
         "<end_of_turn>\n<start_of_turn>model\n",
