@@ -1,6 +1,6 @@
-//! The models that come with the program: what the names `mini` (an encoder) and `vlm-mini` (a comparator) stand for.
+//! The model that comes with the program: what the name `mini` stands for.
 //!
-//! Their few files are a part of the program, so that an installed one needs nothing beside it. Runtimes and the daemon
+//! Its few files are a part of the program, so that an installed one needs nothing beside it. Runtimes and the daemon
 //! read models from folders: the files are written to the user's cache when the model is used, and compared with the
 //! program's whenever it is used again.
 
@@ -14,35 +14,29 @@ use thiserror::Error;
 
 use crate::runtime_args::user_cache;
 
-/// The name that stands for the encoder.
+/// The name that stands for the model.
 pub const MINI: &str = "mini";
-/// The name that stands for the comparator.
-pub const VLM_MINI: &str = "vlm-mini";
-/// The folder of the repository that they come from.
-const FOLDER: &str = "quantized-models/mini";
+/// The folder of the repository that it comes from.
+const FOLDER: &str = "quantized-models/mini/siglip-mini";
+/// The name of its folder in the cache, before the digest.
+const STEM: &str = "siglip-mini";
+/// Its files: path below the model's folder, and content.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/mini.rs"));
 
 /// Why the model cannot be used.
 #[derive(Debug, Error)]
 pub enum BuiltInError {
     /// The program was built from a checkout without it.
     #[error(
-        "{name}: this program was built without its model: expected {FOLDER}/{folder}/model.toml in the repository that it \
-         was built from, found none; name another MODEL"
+        "{MINI}: this program was built without its model: expected {FOLDER}/model.toml in the repository that it was \
+         built from, found none; name another MODEL"
     )]
-    Missing {
-        /// What stands for the model.
-        name: &'static str,
-        /// Its folder.
-        folder: &'static str,
-    },
+    Missing,
     /// There is no folder to write it to.
-    #[error("{name}: expected a folder for caches, found neither XDG_CACHE_HOME nor HOME in the environment")]
-    NoCache {
-        /// What stands for the model.
-        name: &'static str,
-    },
+    #[error("{MINI}: expected a folder for caches, found neither XDG_CACHE_HOME nor HOME in the environment")]
+    NoCache,
     /// It cannot be written.
-    #[error("{path}: cannot be written: {source}")]
+    #[error("{MINI}: {path}: cannot be written: {source}")]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -51,42 +45,26 @@ pub enum BuiltInError {
     },
 }
 
-/// The path that MODEL stands for: that of a built-in model's folder for `mini` and `vlm-mini`, else itself. A folder of
-/// such a name is `./mini`.
+/// The path that MODEL stands for: that of the built-in model's folder for `mini`, else itself. A folder of that name is
+/// `./mini`.
 ///
 /// # Errors
-/// A built-in model is asked for, and is not a part of this program or cannot be written to the cache.
+/// The built-in model is asked for, and is not a part of this program or cannot be written to the cache.
 pub fn resolve(model: &Path) -> Result<PathBuf, BuiltInError> {
-    named(model).map_or_else(|| Ok(model.to_owned()), BuiltIn::unpacked)
-}
-
-/// Whether MODEL is the name of a built-in model.
-pub fn is_built_in(model: &Path) -> bool {
-    named(model).is_some()
-}
-
-fn named(model: &Path) -> Option<&'static BuiltIn> {
-    const ALL: &[BuiltIn] = &BuiltIn::ALL;
-    ALL.iter().find(|built_in| model == Path::new(built_in.name))
+    if model == Path::new(MINI) { BuiltIn::mini().unpacked() } else { Ok(model.to_owned()) }
 }
 
 /// The files of a model that is a part of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
-    /// What stands for it.
-    pub name: &'static str,
-    /// The name of its folder in the repository, and in the cache before the digest.
-    folder: &'static str,
-    /// Path below the model's folder, and content.
     files: &'static [(&'static str, &'static [u8])],
 }
 
 impl BuiltIn {
-    /// All of them.
-    pub const ALL: [Self; 2] = [
-        Self { name: MINI, folder: "siglip-mini", files: include!(concat!(env!("OUT_DIR"), "/siglip-mini.rs")) },
-        Self { name: VLM_MINI, folder: "vlm-mini", files: include!(concat!(env!("OUT_DIR"), "/vlm-mini.rs")) },
-    ];
+    /// The model `mini`.
+    pub fn mini() -> Self {
+        Self { files: FILES }
+    }
 
     /// Whether the program was built with it.
     pub fn is_there(&self) -> bool {
@@ -99,9 +77,9 @@ impl BuiltIn {
     /// The program was built without the model, or the cache cannot be written.
     pub fn unpacked(&self) -> Result<PathBuf, BuiltInError> {
         if !self.is_there() {
-            return Err(BuiltInError::Missing { name: self.name, folder: self.folder });
+            return Err(BuiltInError::Missing);
         }
-        self.unpacked_in(&user_cache().ok_or(BuiltInError::NoCache { name: self.name })?.join("models"))
+        self.unpacked_in(&user_cache().ok_or(BuiltInError::NoCache)?.join("models"))
     }
 
     /// The same in another folder than the user's cache. What is there and differs from the program's files by a byte is
@@ -110,7 +88,7 @@ impl BuiltIn {
     /// # Errors
     /// The folder cannot be written.
     pub fn unpacked_in(&self, models: &Path) -> Result<PathBuf, BuiltInError> {
-        let target = models.join(format!("{}-{}", self.folder, self.digest()));
+        let target = models.join(format!("{STEM}-{}", self.digest()));
         if self.is_in(&target) {
             return Ok(target);
         }
@@ -174,8 +152,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> BuiltInError + '_ {
 mod tests {
     use super::*;
 
-    const SOME: BuiltIn = BuiltIn { files: &[("model.toml", b"format = 1"), ("golden/a.f32", b"\0\0\0\0")], ..NONE };
-    const NONE: BuiltIn = BuiltIn { name: MINI, folder: "siglip-mini", files: &[] };
+    const SOME: BuiltIn = BuiltIn { files: &[("model.toml", b"format = 1"), ("golden/a.f32", b"\0\0\0\0")] };
 
     #[test]
     fn files_appear_whole_and_damaged_ones_are_replaced() {
@@ -200,7 +177,7 @@ mod tests {
 
     #[test]
     fn other_files_have_another_folder() {
-        let other = BuiltIn { files: &[("model.toml", b"format = 2")], ..NONE };
+        let other = BuiltIn { files: &[("model.toml", b"format = 2")] };
         assert_ne!(SOME.digest(), other.digest());
     }
 
@@ -218,7 +195,8 @@ mod tests {
         for path in ["./mini", "models/mini", "mini-2"] {
             assert_eq!(resolve(Path::new(path)).unwrap(), Path::new(path));
         }
-        let message = NONE.unpacked().unwrap_err().to_string();
+        let none = BuiltIn { files: &[] };
+        let message = none.unpacked().unwrap_err().to_string();
         assert!(message.contains("mini") && message.contains("siglip-mini/model.toml"), "{message}");
     }
 

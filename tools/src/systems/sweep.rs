@@ -80,7 +80,7 @@ impl Document {
     fn settings(&self, usual: PromptOptions) -> Vec<Setting> {
         let usual = Setting { retrieval: Retrieval::default(), prompt: usual };
         let axes = &self.sweep;
-        let steps: [&dyn Fn(&[Setting]) -> Vec<Setting>; 8] = [
+        let steps: [&Step<'_>; 8] = [
             &|all| vary(all, &axes.encoder, |setting, encoder| setting.retrieval.encoder = Some(encoder)),
             &|all| vary(all, &axes.source, |setting, sources| setting.retrieval.sources = Some(sources)),
             &|all| vary(all, &axes.dissimilar_by, |setting, way| setting.retrieval.dissimilar_by = Some(way)),
@@ -105,6 +105,9 @@ impl Document {
         settings
     }
 }
+
+/// Settings to the same with each value of one list.
+type Step<'a> = dyn Fn(&[Setting]) -> Vec<Setting> + 'a;
 
 fn vary<T: Clone>(settings: &[Setting], values: &[T], set: impl Fn(&mut Setting, T)) -> Vec<Setting> {
     if values.is_empty() {

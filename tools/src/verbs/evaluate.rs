@@ -17,13 +17,13 @@ use quantized_models::DecodeLimits;
 use crate::baseline::Baseline;
 use crate::builtin;
 use crate::cli::Status;
+use crate::comparison_log;
 use crate::dataset::{all_cores, load_poses, load_split};
 use crate::evaluated_hints::{EvaluatedHints, HintArg};
 use crate::evaluation::{
     Answered, BaselineFolders, Query, SecondStage, Stages, answer_all, judge_baseline, references,
 };
 use crate::evaluation_page::EvaluationPage;
-use crate::comparison_log;
 use crate::explain::Explainer;
 use crate::fuse_args::FuseArgs;
 use crate::index_args::{IndexArgs, at_least_one, check_width};

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn the_frame_that_was_mended_from_furthest_off_is_shown_else_the_one_spoiled_most() {
-        let mended = [moved("near", "50.002", "50.0"), moved("far", "50.009", "50.0001"), moved("worse", "50", "50.02")];
+        let mended =
+            [moved("near", "50.002", "50.0"), moved("far", "50.009", "50.0001"), moved("worse", "50", "50.02")];
         assert_eq!(most_instructive(&mended, 80.0).unwrap().id, "far");
         assert_eq!(most_instructive(&mended[2..], 80.0).unwrap().id, "worse");
         assert!(most_instructive(&[moved("same", "50.0", "50.0")], 80.0).is_none());

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 
-use crate::builtin::{self, MINI, VLM_MINI};
+use crate::builtin::{self, MINI};
 use crate::cli::Status;
 use crate::metrics::Ordered;
 use crate::output::{JsonTarget, say};
@@ -57,8 +57,7 @@ pub struct DemoArgs {
     /// Model folder or manifest of the encoder [default: mini, the built-in one, which knows the world only]
     #[arg(long, value_name = "MODEL")]
     encoder: Option<PathBuf>,
-    /// Model folder or manifest of the comparator that reranks, or off [default: vlm-mini with the built-in encoder, else
-    /// off]
+    /// Model folder or manifest of the comparator that reranks [default: none]
     #[arg(long, value_name = "MODEL")]
     comparator: Option<PathBuf>,
     /// Folder for what the demo makes
@@ -91,18 +90,7 @@ impl Models {
             path.canonicalize().with_context(|| format!("{}: cannot be found", path.display()))
         };
         let encoder = found(args.encoder.as_deref().unwrap_or(Path::new(MINI)))?;
-        Ok(Self { encoder, comparator: args.comparator().map(found).transpose()? })
-    }
-}
-
-impl DemoArgs {
-    /// What reranks, if anything does.
-    fn comparator(&self) -> Option<&Path> {
-        match &self.comparator {
-            Some(off) if off == Path::new("off") => None,
-            Some(model) => Some(model),
-            None => self.encoder.is_none().then_some(Path::new(VLM_MINI)),
-        }
+        Ok(Self { encoder, comparator: args.comparator.as_deref().map(found).transpose()? })
     }
 }
 
@@ -131,7 +119,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
         None => args.world.plan(args.right_within_m, out)?,
     };
     plan.facts.push(("encoder", args.encoder.as_deref().unwrap_or(Path::new(MINI)).display().to_string()));
-    if let Some(comparator) = args.comparator() {
+    if let Some(comparator) = &args.comparator {
         plan.facts.push(("comparator", comparator.display().to_string()));
     }
     steps.end("pictures");

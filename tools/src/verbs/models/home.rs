@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::names::is_folder_name;
-use crate::builtin::{BuiltInError, is_built_in, resolve};
+use crate::builtin::{BuiltInError, MINI, resolve};
 
 /// Where the service has its models.
 const OF_THE_SERVICE: &str = "/var/lib/geolocated/models";
@@ -39,7 +39,7 @@ impl ModelsFolder {
     /// # Errors
     /// The built-in model is asked for and cannot be had.
     pub fn resolve(&self, model: &Path) -> Result<PathBuf, BuiltInError> {
-        if is_built_in(model) {
+        if model == Path::new(MINI) {
             return resolve(model);
         }
         let named = model.to_str().filter(|name| is_folder_name(name)).map(|name| self.0.join(name));
