@@ -20,5 +20,6 @@ mod onnx;
 #[path = "../support/onnxruntime.rs"]
 mod onnxruntime;
 mod packed;
+mod published;
 mod speed;
 mod vit;

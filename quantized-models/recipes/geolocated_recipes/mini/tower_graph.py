@@ -65,8 +65,10 @@ class MiniGraph:
         flat = graph.reshape(INPUT, [1, 3, SIDE * SIDE], "bend.flat")
         parts = []
         for at, (places, shares) in enumerate(zip(*polar.corners(), strict=True)):
-            taken = graph.add("Gather", [flat, graph.constant(f"bend.{at}.places", places)], f"bend.{at}.taken", axis=2)
-            parts.append(graph.add("Mul", [taken, graph.constant(f"bend.{at}.shares", shares)], f"bend.{at}"))
+            # tract counts what it makes of "bend" as bend.0 and on.
+            name = f"bend.corner.{at}"
+            taken = graph.add("Gather", [flat, graph.constant(f"{name}.places", places)], f"{name}.taken", axis=2)
+            parts.append(graph.add("Mul", [taken, graph.constant(f"{name}.shares", shares)], name))
         total = parts[0]
         for at, part in enumerate(parts[1:]):
             total = graph.add("Add", [total, part], f"bend.sum.{at}")
