@@ -39,3 +39,21 @@ impl Candidate {
         self.support.map_or((self.lat_deg, self.lon_deg), |support| (support.lat_deg, support.lon_deg))
     }
 }
+
+#[cfg(test)]
+impl Candidate {
+    /// One for tests, at 8 degrees east.
+    pub(crate) fn at(lat_deg: f64, similarity: f32) -> Self {
+        Self {
+            lat_deg,
+            lon_deg: 8.0,
+            similarity,
+            reference: String::new(),
+            shard: 0,
+            row: 0,
+            extent_m: None,
+            prior_nats: 0.0,
+            support: None,
+        }
+    }
+}

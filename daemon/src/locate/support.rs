@@ -137,17 +137,7 @@ mod tests {
     use super::*;
 
     fn candidate(lat_deg: f64, similarity: f32) -> Candidate {
-        Candidate {
-            lat_deg,
-            lon_deg: 8.0,
-            similarity,
-            reference: String::new(),
-            shard: 0,
-            row: 0,
-            extent_m: Some(24.0),
-            prior_nats: 0.0,
-            support: None,
-        }
+        Candidate { extent_m: Some(24.0), ..Candidate::at(lat_deg, similarity) }
     }
 
     fn of(candidates: &[Candidate], vectors: &[[f32; 3]]) -> Option<Support> {

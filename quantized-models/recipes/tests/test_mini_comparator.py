@@ -132,8 +132,13 @@ def test_tokens_see_what_stands_before_them_but_not_their_own_picture(shown):
     piece = Comparator(SIZE).words.pair.candidates[0]
     at, end = piece.image_at, piece.image_at + piece.side**2
     assert piece.visible[at + 1, :at].all() and not piece.visible[at + 1 : end, at:end].any()
-    assert piece.visible[end:, :end].all() and piece.visible[:at, :at].equal(torch.ones(at, at, dtype=torch.bool).tril())
-    assert piece.places[0][0, at:end].unique().tolist() == [at] and piece.places[1] == piece.length - (end - at) + piece.side
+    assert piece.visible[end:, :end].all() and piece.visible[:at, :at].equal(
+        torch.ones(at, at, dtype=torch.bool).tril()
+    )
+    assert (
+        piece.places[0][0, at:end].unique().tolist() == [at]
+        and piece.places[1] == piece.length - (end - at) + piece.side
+    )
 
 
 def test_too_few_pairs_and_missing_checkpoints_are_refused_by_name(shown, tmp_path):

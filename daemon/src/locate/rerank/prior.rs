@@ -102,17 +102,7 @@ mod tests {
     use super::*;
 
     fn candidate(lat_deg: f64, similarity: f32, extent_m: Option<f64>) -> Candidate {
-        Candidate {
-            lat_deg,
-            lon_deg: 8.0,
-            similarity,
-            reference: String::new(),
-            shard: 0,
-            row: 0,
-            extent_m,
-            prior_nats: 0.0,
-            support: None,
-        }
+        Candidate { extent_m, ..Candidate::at(lat_deg, similarity) }
     }
 
     #[test]

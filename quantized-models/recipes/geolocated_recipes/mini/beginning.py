@@ -32,7 +32,8 @@ def begin(comparator: Comparator, tower: Encoder, seen: torch.Tensor) -> None:
 
 
 def _spread(comparator: Comparator, seen: torch.Tensor) -> None:
-    """Rows of the decoder are around zero, with equal spread in all directions: what all tokens share hides the rest."""
+    """Rows of the decoder are around zero, with equal spread in all directions: what all tokens share hides the
+    rest."""
     comparator.shared.copy_(seen.mean(0))
     variances, axes = torch.linalg.eigh(torch.cov((seen - comparator.shared).T))
     scaled = axes * (variances + LEAST_VARIANCE * variances.mean()).rsqrt()

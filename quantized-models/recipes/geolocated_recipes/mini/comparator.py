@@ -19,7 +19,7 @@ from geolocated_recipes.mini import places
 from geolocated_recipes.mini.decoder import Decoder, Kept
 from geolocated_recipes.mini.network import STRIDE, Encoder, Shape, distances
 from geolocated_recipes.tower import Tower
-from geolocated_recipes.vlm import prompts, vocabulary
+from geolocated_recipes.vlm import positions, prompts, vocabulary
 from geolocated_recipes.vlm.shape import Rope, Text
 from geolocated_recipes.vlm.shape import Shape as VlmShape
 
@@ -92,17 +92,9 @@ class Piece:
 
     @cached_property
     def places(self) -> tuple[torch.Tensor, int]:
-        """Time, row and column of each token, `[3, T]`, and where the next piece begins: as Qwen2-VL counts (P. Wang et
-        al., 2024)."""
-        found, at, next_at = torch.zeros(3, self.length, dtype=torch.long), 0, 0
-        cells = torch.arange(self.side**2)
-        inside = torch.stack([cells * 0, cells // self.side, cells % self.side])
-        while at < self.length:
-            is_picture = bool(self.is_picture[at])
-            end = at + (len(cells) if is_picture else 1)
-            found[:, at:end] = next_at + (inside if is_picture else 0)
-            at, next_at = end, next_at + (self.side if is_picture else 1)
-        return found, next_at
+        """Time, row and column of each token, `[3, T]`, and where the next piece begins."""
+        found, after = positions.places(self.is_picture.numpy(), self.side, self.side)
+        return torch.from_numpy(found), after
 
     @cached_property
     def visible(self) -> torch.Tensor:
@@ -138,7 +130,7 @@ class Words:
     def written(self, question: str, answer: str) -> tuple[Piece, int]:
         """A picture, a question and its answer, and how many tokens the answer has."""
         turns = prompts.TURNS[ARCHITECTURE]
-        asked = self.piece(f"{turns.start}{{image}}\n{question}{turns.end}")
+        asked = self.piece(prompts.generate(turns, POSITIONS)["prompt"].replace("{text}", question))
         told = self.piece(f"{turns.space}{answer}\n")
         both = zip((asked.tokens, asked.is_picture), (told.tokens, told.is_picture), strict=True)
         return Piece(*(torch.cat(parts) for parts in both), asked.side), told.length

@@ -139,15 +139,15 @@ class ComparatorTraining(Run):
 def compared(
     comparator: Comparator, taken: Asked, is_first: np.ndarray
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Margins of A over B of each query's right candidate and its wrong ones, `[Q * wrong]`, query by query, and the last
-    rows of all A and of all B. `is_first` `[Q]`: whether the right one is A.
+    """Margins of A over B of each query's right candidate and its wrong ones, `[Q * wrong]`, query by query, and the
+    last rows of all A and of all B. `is_first` `[Q]`: whether the right one is A.
     """
     shown: tuple[list, list] = ([], [])
     which = []
-    for query, count in enumerate([taken.candidates.shape[1]] * len(is_first)):
-        of_right, of_wrong = (0, 1) if is_first[query] else (1, 0)
+    for query, right_is_first in enumerate(is_first):
+        of_right, of_wrong = (0, 1) if right_is_first else (1, 0)
         shown[of_right].append((query, 0))
-        for at in range(1, count):
+        for at in range(1, taken.candidates.shape[1]):
             shown[of_wrong].append((query, at))
             last = [len(part) - 1 for part in shown]
             which.append((query, *last))

@@ -100,8 +100,8 @@ class Decoder(nn.Module):
     def forward(
         self, tokens: torch.Tensor, times: torch.Tensor, visible: torch.Tensor, past: Kept | None = None
     ) -> tuple[torch.Tensor, Kept]:
-        """`[N, T, width]` at `times` `[T]`, seeing each other as `visible` `[T, T]` says, after `past`. Returns the rows
-        that logits are made of, and what is kept of all up to here.
+        """`[N, T, width]` at `times` `[T]`, seeing each other as `visible` `[T, T]` says, after `past`. Returns the
+        rows that logits are made of, and what is kept of all up to here.
         """
         turn, kept = self.turns[:, times], []
         for at, layer in enumerate(self.layers):

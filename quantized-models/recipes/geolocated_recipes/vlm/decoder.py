@@ -167,8 +167,8 @@ class DecoderGraph:
         return self.graph.add("And", [later, self._with_past(other, True)], "later.other")
 
     def _or_of_own_picture(self, later: str) -> str:
-        """Later tokens, and those of the picture that a token belongs to. Words have a time of their own, and so has the
-        first token of a picture a column and a row that equal it."""
+        """Later tokens, and those of the picture that a token belongs to. Words have a time of their own, and so has
+        the first token of a picture a column and a row that equal it."""
         graph, names = self.graph, [f"{POSITIONS}.{axis}" for axis in ("time", "row", "column")]
         beside = [graph.add("Greater", [name, names[0]], f"{name}.beside") for name in names[1:]]
         inside = graph.reshape(graph.add("Or", beside, "inside.row"), [-1, 1], "inside")

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from geolocated_recipes import measure
 from geolocated_recipes.errors import RecipeError
+from geolocated_recipes.vlm.positions import places
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,8 @@ class Runner:
         count = len(piece.tokens)
         if self.graph.get("positions", "1d") == "1d":
             return np.arange(first, first + count, dtype=np.int64)[np.newaxis], first + count
-        rows, columns = self.manifest["image"]["grid"]
-        found, at, position = np.zeros((3, 1, count), dtype=np.int64), 0, first
-        while at < count:
-            if piece.is_picture[at]:
-                cells = np.arange(rows * columns)
-                end = at + len(cells)
-                found[:, 0, at:end] = position + np.stack([cells * 0, cells // columns, cells % columns])
-                at, position = end, position + max(rows, columns)
-            else:
-                found[:, 0, at] = position
-                at, position = at + 1, position + 1
-        return found, position
+        found, after = places(piece.is_picture, *self.manifest["image"]["grid"])
+        return (found + first)[:, np.newaxis], first + after
 
     def pair_pieces(self, query: np.ndarray, first: np.ndarray, second: np.ndarray) -> list[Piece]:
         """The four pieces of a comparison: prefix, first, second, suffix."""
