@@ -364,7 +364,8 @@ fn second_answer(
         candidates.iter().map(|found| distance_m(truth.lat_deg, truth.lon_deg, found.lat_deg, found.lon_deg)).collect();
     let metres_of = |position: usize| metres.get(position).copied().unwrap_or(f64::INFINITY);
     let places = PriorCandidate::of(&candidates, &retrieved.dissimilar, pipeline.fuse_options());
-    let compared = metres.iter().zip(&places).filter(|(_, candidate)| candidate.place < options.top);
+    let may_move = PriorCandidate::compared(&places, options);
+    let compared = metres.iter().zip(&may_move).filter(|(_, may_move)| **may_move);
     let ranking = &reranked.ranking;
     let pair = |pair: &Comparison| PairJudged {
         margin: f64::from(pair.margin),

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 
 use self::judge::{ComparatorJudge, Frame};
 use self::tokens::TokenSource;
-use crate::locate::rerank::{Costs, PriorCandidate, Ranking, RerankOptions, Strategy, rerank};
+use crate::locate::rerank::{Costs, PosteriorOptions, PriorCandidate, Ranking, RerankOptions, Strategy, rerank};
 use crate::locate::{Candidate, Pipeline, Prediction, reranked};
 
 pub use picture_blob::{PictureBlob, THUMBNAIL_CODEC, TOKENS_CODEC};
@@ -78,6 +78,13 @@ impl Reranker {
         Self { comparator, cache, cache_failed: AtomicBool::new(false), list_limit, costs }
     }
 
+    /// `options` for this comparator: what its answers cost, and how sure they are.
+    fn fitted(&self, options: &RerankOptions) -> RerankOptions {
+        let temperature = options.posterior.temperature * self.comparator.temperature();
+        let posterior = PosteriorOptions { temperature, ..options.posterior };
+        RerankOptions { costs: self.costs, posterior, ..options.clone() }
+    }
+
     /// The comparator.
     pub fn comparator(&self) -> &Comparator {
         &self.comparator
@@ -107,7 +114,7 @@ impl Reranker {
         let frame = Frame { encoded, limits: pipeline.limits() };
         let shown: Vec<&Candidate> = candidates.iter().collect();
         let mut judge = ComparatorJudge::new(&self.comparator, source, frame, &shown, &retrieved.dissimilar);
-        let options = &RerankOptions { costs: self.costs, ..options.clone() };
+        let options = &self.fitted(options);
         let budget = options.budget_ms.map(Duration::from_millis).filter(|_| self.comparator.can_stop());
         let ranking = before(budget, &self.comparator.stopper(), || {
             let elapsed = || start.elapsed();

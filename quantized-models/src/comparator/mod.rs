@@ -72,6 +72,7 @@ pub struct Comparator {
     decoder: Decoder,
     prompts: Prompts,
     blocks_independent: bool,
+    temperature: f64,
     stopper: Stopper,
     times: Times,
     margin_error: f32,
@@ -145,6 +146,13 @@ impl Comparator {
     #[must_use]
     pub fn blocks_independent(&self) -> bool {
         self.blocks_independent
+    }
+
+    /// What its answers are divided by before they are weighed against a retrieval, above 0. It has no part in the
+    /// answers themselves.
+    #[must_use]
+    pub fn temperature(&self) -> f64 {
+        self.temperature
     }
 
     /// Whether it can answer [`Comparator::yes_no`].

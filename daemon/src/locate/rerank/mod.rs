@@ -24,11 +24,11 @@ mod tests;
 
 use std::time::Duration;
 
-use prior::Places;
+use prior::Items;
 use questions::Questions;
 
 pub use judge::{Judge, Stop};
-pub use options::{Costs, RerankOptions, SecondOrder, Strategy};
+pub use options::{Compare, Costs, RerankOptions, SecondOrder, Strategy};
 pub use posterior::{Posterior, PosteriorOptions};
 pub use prior::PriorCandidate;
 pub use ranking::{Answer, Comparison, Probe, Ranking, StoppedBy};
@@ -39,8 +39,8 @@ pub use ranking::{Answer, Comparison, Probe, Ranking, StoppedBy};
 /// [`Judge::probe`] may be asked about; `elapsed` is the time since the start of this frame's reranking; `frame_digest`
 /// is mixed into the seed. Deterministic in its arguments and the judge's answers, unless the time that these take ends it.
 ///
-/// The order is always a permutation of all candidates, and no more is asked than the options allow. Candidates of one
-/// place are compared as one and move together; places after the first [`RerankOptions::top`] stay where they are.
+/// The order is always a permutation of all candidates, and no more is asked than the options allow. Where places are
+/// compared, the candidates of one move together; what comes after the first [`RerankOptions::top`] stays where it is.
 pub fn rerank(
     prior: &[PriorCandidate],
     dissimilar: usize,
@@ -49,11 +49,11 @@ pub fn rerank(
     options: &RerankOptions,
     frame_digest: u64,
 ) -> Ranking {
-    let places = Places::of(prior, options.top);
-    if let Some(stopped_by) = nothing_to_ask(prior, &places, options) {
+    let items = Items::of(prior, options);
+    if let Some(stopped_by) = nothing_to_ask(prior, &items, options) {
         return Ranking::of_retrieval(prior, elapsed(), stopped_by);
     }
-    let mut questions = Questions::new(&places, judge, elapsed, options, frame_digest);
+    let mut questions = Questions::new(&items, judge, elapsed, options, frame_digest);
     let (probe, probed) = match questions.prepare() {
         Ok(()) => probing::run(&mut questions, dissimilar),
         Err(stop) => (None, Err(stop)),
@@ -62,7 +62,7 @@ pub fn rerank(
     let stopped_by = outcome.as_ref().map_or_else(StoppedBy::from, |&stopped_by| stopped_by);
     let mut ranking = if stopped_by.keeps_answers() && questions.has_answers() {
         questions.posterior.fit();
-        Ranking::of_posterior(prior, &places, &questions.posterior, options, stopped_by)
+        Ranking::of_posterior(prior, &items, &questions.posterior, options, stopped_by)
     } else {
         Ranking::of_retrieval(prior, Duration::ZERO, stopped_by)
     };
@@ -76,17 +76,17 @@ pub fn rerank(
 }
 
 /// Why no question is asked at all, if that is so.
-fn nothing_to_ask(prior: &[PriorCandidate], places: &Places, options: &RerankOptions) -> Option<StoppedBy> {
-    let lead = places.lead();
+fn nothing_to_ask(prior: &[PriorCandidate], items: &Items, options: &RerankOptions) -> Option<StoppedBy> {
+    let lead = items.lead();
     if options.strategy == Strategy::Off {
         Some(StoppedBy::Off)
     } else if prior.len() < 2 {
         Some(StoppedBy::TooFewCandidates)
-    } else if places.all() < 2 {
+    } else if items.places() < 2 {
         Some(StoppedBy::OnePlace)
     } else if options.gate_nats.is_some_and(|gate| lead > gate) {
         Some(StoppedBy::Gate)
-    } else if options.max_comparisons == 0 || places.compared().len() < 2 {
+    } else if options.max_comparisons == 0 || items.compared().len() < 2 {
         Some(StoppedBy::Budget)
     } else if options.budget_ms == Some(0) {
         Some(StoppedBy::Deadline)

@@ -68,6 +68,17 @@ pub enum SecondOrder {
     Always,
 }
 
+/// What is compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// Each reference by itself: the one most similar to the frame need not be that of its place which shows most of it.
+    #[default]
+    References,
+    /// Places: the heaviest reference of each stands for all that show the same place.
+    Places,
+}
+
 /// Milliseconds of the comparator's answers, as measured when it was loaded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Costs {
@@ -102,7 +113,9 @@ pub struct RerankOptions {
     pub budget_ms: Option<u64>,
     /// Seed of the order in which candidates are presented; the digest of the frame is mixed in.
     pub seed: u64,
-    /// How many places are compared; all others stay where the retrieval put them.
+    /// What is compared.
+    pub compare: Compare,
+    /// How many references or places are compared; all others stay where the retrieval put them.
     pub top: usize,
     /// Nothing is compared where the best place is this much likelier than the next by the retrieval alone, in nats
     /// of [`super::PriorCandidate::log_weight`]. `None`: everything is compared.
@@ -132,6 +145,7 @@ impl Default for RerankOptions {
             max_comparisons: 24,
             budget_ms: Some(1500),
             seed: 0,
+            compare: Compare::References,
             top: 12,
             gate_nats: Some(8.0),
             probes: 1,

@@ -1,7 +1,8 @@
 //! What the retrieval says about candidates before any is compared.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::{Compare, RerankOptions};
 use crate::locate::fuse::{log_weights, same_place};
 use crate::locate::{Candidate, FuseOptions};
 
@@ -10,7 +11,7 @@ use crate::locate::{Candidate, FuseOptions};
 pub struct PriorCandidate {
     /// Logarithm of its weight, in nats: 0 for the best, less for all others. Finite.
     pub log_weight: f64,
-    /// Number of its place: candidates of one place are compared as one.
+    /// Number of its place.
     pub place: usize,
 }
 
@@ -30,6 +31,12 @@ impl PriorCandidate {
         }
         prior
     }
+
+    /// For each candidate, whether a reranking with these options may move it.
+    pub fn compared(prior: &[Self], options: &RerankOptions) -> Vec<bool> {
+        let items = Items::of(prior, options);
+        (0..prior.len()).map(|candidate| items.rank_of(candidate).is_some()).collect()
+    }
 }
 
 /// Log weights are kept within this of 0, so that arithmetic with them stays finite.
@@ -40,45 +47,48 @@ pub(super) fn bounded(log_weight: f64) -> f64 {
     if log_weight.is_nan() { -LARGEST_NATS } else { log_weight.clamp(-LARGEST_NATS, LARGEST_NATS) }
 }
 
-/// The places among the candidates, those that are compared first.
-pub(super) struct Places {
-    /// The heaviest candidate of each place that is compared, heaviest first, with its log weight.
+/// What is compared among the candidates: references, or places, of which the heaviest reference stands for all.
+pub(super) struct Items {
+    /// The candidate that stands for each item that is compared, heaviest first, with its log weight.
     compared: Vec<(usize, f64)>,
-    /// For each candidate the rank of its place, where that is compared.
+    /// For each candidate the rank of its item, where that is compared.
     rank_of: Vec<Option<usize>>,
-    all: usize,
+    places: usize,
     lead: f64,
 }
 
-impl Places {
-    /// The places of `prior`, of which the `top` heaviest are compared.
-    pub(super) fn of(prior: &[PriorCandidate], top: usize) -> Self {
+impl Items {
+    /// The items of `prior`, of which the [`RerankOptions::top`] heaviest are compared.
+    pub(super) fn of(prior: &[PriorCandidate], options: &RerankOptions) -> Self {
         let mut order: Vec<usize> = (0..prior.len()).collect();
         let weight = |index: usize| prior.get(index).map_or(-LARGEST_NATS, |one| bounded(one.log_weight));
         order.sort_by(|&a, &b| weight(b).total_cmp(&weight(a)).then(a.cmp(&b)));
-        let mut rank_of_place: HashMap<usize, usize> = HashMap::new();
+        let place = |index: usize| prior.get(index).map_or(index, |one| one.place);
+        let item = |index: usize| match options.compare {
+            Compare::References => index,
+            Compare::Places => place(index),
+        };
+        let mut rank_of_item: HashMap<usize, usize> = HashMap::new();
         let mut leaders: Vec<(usize, f64)> = Vec::new();
-        for index in order {
-            let Some(candidate) = prior.get(index) else { continue };
-            rank_of_place.entry(candidate.place).or_insert_with(|| {
+        for &index in &order {
+            rank_of_item.entry(item(index)).or_insert_with(|| {
                 leaders.push((index, weight(index)));
                 leaders.len() - 1
             });
         }
-        let rank = |place: &usize| rank_of_place.get(place).copied().filter(|&rank| rank < top);
-        let rank_of = prior.iter().map(|candidate| rank(&candidate.place)).collect();
-        let all = leaders.len();
-        let lead = match leaders.as_slice() {
-            [(_, best), (_, next), ..] => best - next,
-            _ => f64::INFINITY,
-        };
-        leaders.truncate(top);
-        Self { compared: leaders, rank_of, all, lead }
+        let rank = |index: usize| rank_of_item.get(&item(index)).copied().filter(|&rank| rank < options.top);
+        let rank_of = (0..prior.len()).map(rank).collect();
+        let best = order.first().copied().unwrap_or_default();
+        let next = order.iter().find(|&&index| place(index) != place(best));
+        let lead = next.map_or(f64::INFINITY, |&next| weight(best) - weight(next));
+        leaders.truncate(options.top);
+        let places = prior.iter().map(|one| one.place).collect::<HashSet<usize>>().len();
+        Self { compared: leaders, rank_of, places, lead }
     }
 
-    /// Number of all places.
-    pub(super) fn all(&self) -> usize {
-        self.all
+    /// Number of places among all candidates.
+    pub(super) fn places(&self) -> usize {
+        self.places
     }
 
     /// By how many nats the heaviest place leads the next.
@@ -86,12 +96,12 @@ impl Places {
         self.lead
     }
 
-    /// For each place that is compared the candidate that stands for it and its log weight, heaviest first.
+    /// For each item that is compared the candidate that stands for it and its log weight, heaviest first.
     pub(super) fn compared(&self) -> &[(usize, f64)] {
         &self.compared
     }
 
-    /// Rank of a candidate's place among those that are compared.
+    /// Rank of a candidate's item among those that are compared.
     pub(super) fn rank_of(&self, candidate: usize) -> Option<usize> {
         self.rank_of.get(candidate).copied().flatten()
     }

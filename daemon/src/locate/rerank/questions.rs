@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::posterior::Posterior;
 use super::presentation::Presentation;
-use super::prior::Places;
+use super::prior::Items;
 use super::{Answer, Comparison, Judge, RerankOptions, SecondOrder, Stop};
 
 /// What a question costs to ask.
@@ -38,7 +38,8 @@ impl Cost {
     }
 }
 
-/// The questions about one frame. Places are numbered here by their rank in the retrieval.
+/// The questions about one frame. What is compared, a reference or a place, is called a place here, and is numbered by its
+/// rank in the retrieval.
 pub(super) struct Questions<'a> {
     judge: &'a mut dyn Judge,
     elapsed: &'a dyn Fn() -> Duration,
@@ -65,14 +66,14 @@ pub(super) struct Questions<'a> {
 impl<'a> Questions<'a> {
     /// Questions about the places that are compared.
     pub(super) fn new(
-        places: &Places,
+        items: &Items,
         judge: &'a mut dyn Judge,
         elapsed: &'a dyn Fn() -> Duration,
         options: &'a RerankOptions,
         frame_digest: u64,
     ) -> Self {
         let costs = options.costs;
-        let (places, log_weights): (Vec<usize>, Vec<f64>) = places.compared().iter().copied().unzip();
+        let (places, log_weights): (Vec<usize>, Vec<f64>) = items.compared().iter().copied().unzip();
         Self {
             judge,
             elapsed,

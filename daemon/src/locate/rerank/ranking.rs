@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::prior::{Places, bounded};
+use super::prior::{Items, bounded};
 use super::{Posterior, PriorCandidate, RerankOptions, Stop};
 
 /// One pair as it was shown, and the answer.
@@ -154,7 +154,7 @@ impl Ranking {
     /// The order that the posterior of the compared places gives.
     pub(super) fn of_posterior(
         prior: &[PriorCandidate],
-        places: &Places,
+        items: &Items,
         posterior: &Posterior,
         options: &RerankOptions,
         stopped_by: StoppedBy,
@@ -162,8 +162,8 @@ impl Ranking {
         let mut ranking = Self::of_retrieval(prior, Duration::ZERO, stopped_by);
         for (candidate, log_weight) in ranking.log_weight.iter_mut().enumerate() {
             *log_weight *= options.posterior.prior_scale;
-            if let Some(rank) = places.rank_of(candidate)
-                && let Some((_, place_weight)) = places.compared().get(rank)
+            if let Some(rank) = items.rank_of(candidate)
+                && let Some((_, place_weight)) = items.compared().get(rank)
             {
                 *log_weight += posterior.strength(rank) - place_weight * options.posterior.prior_scale;
             }

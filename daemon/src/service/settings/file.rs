@@ -12,7 +12,7 @@ use super::cameras::CameraSection;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
 use super::tracks::TrackSection;
-use crate::locate::rerank::{PosteriorOptions, RerankOptions, SecondOrder, Strategy};
+use crate::locate::rerank::{Compare, PosteriorOptions, RerankOptions, SecondOrder, Strategy};
 use crate::locate::{FuseOptions, RefusedFrames};
 use crate::reranker::POOL;
 
@@ -281,6 +281,7 @@ pub(super) struct RerankSection {
     pub(super) max_comparisons: usize,
     pub(super) budget_ms: u64,
     pub(super) seed: u64,
+    pub(super) compare: Compare,
     pub(super) top: usize,
     pub(super) gate_nats: f64,
     pub(super) probes: usize,
@@ -302,6 +303,7 @@ impl Default for RerankSection {
             max_comparisons: usual.max_comparisons,
             budget_ms: usual.budget_ms.unwrap_or(1500),
             seed: usual.seed,
+            compare: usual.compare,
             top: usual.top,
             gate_nats: usual.gate_nats.unwrap_or(f64::INFINITY),
             probes: usual.probes,
@@ -322,6 +324,7 @@ impl RerankSection {
             max_comparisons: self.max_comparisons,
             budget_ms: Some(self.budget_ms),
             seed: self.seed,
+            compare: self.compare,
             top: self.top,
             gate_nats: Some(self.gate_nats).filter(|gate| gate.is_finite()),
             probes: self.probes,

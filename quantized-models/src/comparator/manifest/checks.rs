@@ -44,6 +44,11 @@ fn within(check: &Checks<'_>, key: &str, value: usize, most: usize) -> Checked<u
     Ok(value)
 }
 
+pub(super) fn temperature(check: &Checks<'_>, value: f64) -> Checked<f64> {
+    check.that("temperature", value > 0.0 && value.is_finite(), "a number above 0".to_owned(), value.to_string())?;
+    Ok(value)
+}
+
 pub(super) fn image(check: &Checks<'_>, table: ImageTable) -> Checked<ImageLayout> {
     let tokens = within(check, "image.tokens", table.tokens, MAX_IMAGE_TOKENS)?;
     let width = within(check, "image.width", table.width, MAX_WIDTH)?;

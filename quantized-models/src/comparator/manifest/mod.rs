@@ -161,6 +161,7 @@ pub struct ComparatorManifest {
     source: String,
     trained: bool,
     blocks_independent: bool,
+    temperature: f64,
     vision: VisionSpec,
     embed: EmbedSpec,
     decoder: DecoderSpec,
@@ -210,6 +211,7 @@ impl ComparatorManifest {
             order: check.order(document.runtime.order)?,
             trained: document.trained,
             blocks_independent: document.blocks_independent,
+            temperature: checks::temperature(&check, document.temperature)?,
             image,
             preprocess,
             path,
@@ -256,6 +258,13 @@ impl ComparatorManifest {
     #[must_use]
     pub fn blocks_independent(&self) -> bool {
         self.blocks_independent
+    }
+
+    /// What its answers are divided by before they are weighed against a retrieval, above 0: more than 1 for a model that
+    /// is surer than it is right.
+    #[must_use]
+    pub fn temperature(&self) -> f64 {
+        self.temperature
     }
 
     /// How pictures are prepared for the model.

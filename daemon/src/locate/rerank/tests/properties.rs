@@ -43,11 +43,12 @@ prop_compose! {
         second_order in proptest::sample::select(&[SecondOrder::Never, SecondOrder::Unsure, SecondOrder::Always][..]),
         seed in any::<u64>(),
         temperature in 0.2..5.0_f64,
+        compare in proptest::sample::select(&[Compare::References, Compare::Places][..]),
     ) -> RerankOptions {
         let costs = Costs { pair_ms: ANSWER_MS, pivoted_ms: ANSWER_MS, single_ms: ANSWER_MS, list_item_ms: ANSWER_MS };
         let posterior = PosteriorOptions { temperature, ..PosteriorOptions::default() };
         RerankOptions {
-            strategy, max_comparisons, budget_ms, top, probes, gate_nats, second_order, seed, posterior, costs,
+            strategy, max_comparisons, budget_ms, top, probes, gate_nats, second_order, seed, posterior, costs, compare,
             ..RerankOptions::default()
         }
     }
@@ -94,8 +95,9 @@ proptest! {
         prop_assert!(ranking.log_weight.iter().all(|weight| weight.is_finite()));
         let weights: Vec<f64> = ranking.order.iter().map(|&index| ranking.log_weight[index]).collect();
         prop_assert!(weights.is_sorted_by(|a, b| a >= b), "{:?}", weights);
-        let places = ranking.comparisons.iter().map(|pair| (prior[pair.first].place, prior[pair.second].place));
-        prop_assert!(places.clone().all(|(first, second)| first != second), "one place is not compared with itself");
+        let item = |at: usize| if options.compare == Compare::Places { prior[at].place } else { at };
+        let is_itself = |pair: &Comparison| item(pair.first) == item(pair.second);
+        prop_assert!(!ranking.comparisons.iter().any(is_itself), "nothing is compared with itself");
         if !ranking.stopped_by.keeps_answers() || ranking.calls == 0 {
             prop_assert_eq!(&ranking.order, &(0..prior.len()).collect::<Vec<_>>());
         }

@@ -103,7 +103,7 @@ fn without_a_dissimilar_reference_there_is_no_probe() {
 }
 
 #[test]
-fn candidates_of_one_place_move_together_and_are_compared_once() {
+fn candidates_of_one_place_move_together_where_places_are_compared_and_each_by_itself_elsewhere() {
     // Candidates 0, 1, 3 show place 0; 2 and 4 place 1, which is the right one.
     let places = [0, 0, 1, 0, 1];
     let prior: Vec<PriorCandidate> = places
@@ -111,13 +111,26 @@ fn candidates_of_one_place_move_together_and_are_compared_once() {
         .enumerate()
         .map(|(at, &place)| PriorCandidate { log_weight: -(at as f64) / 2.0, place })
         .collect();
-    let ranking = ranked(&prior, &unlimited(Strategy::RoundRobin), None);
+    let alone = ranked(&prior, &unlimited(Strategy::RoundRobin), None);
+    assert!(alone.comparisons.iter().any(|pair| prior[pair.first].place == prior[pair.second].place));
+    let options = RerankOptions { compare: Compare::Places, ..unlimited(Strategy::RoundRobin) };
+    let ranking = ranked(&prior, &options, None);
     assert!(
         ranking.comparisons.iter().all(|pair| pair.first.min(pair.second) == 0 && pair.first.max(pair.second) == 2)
     );
     assert_eq!(ranking.order, [2, 4, 0, 1, 3]);
     let gap = |a: usize, b: usize| ranking.log_weight[a] - ranking.log_weight[b];
     assert!((gap(2, 4) - 1.0).abs() < 1e-9 && (gap(0, 3) - 1.5).abs() < 1e-9);
+}
+
+#[test]
+fn the_lead_is_that_over_another_place_whatever_is_compared() {
+    let prior = [(0.0, 0), (-0.1, 0), (-3.0, 1)].map(|(log_weight, place)| PriorCandidate { log_weight, place });
+    let gated = |gate_nats| ranked(&prior, &RerankOptions { gate_nats, ..unlimited(Strategy::RoundRobin) }, None);
+    assert_eq!(gated(Some(2.0)).stopped_by, StoppedBy::Gate);
+    assert_eq!(gated(Some(4.0)).stopped_by, StoppedBy::Finished);
+    let one = prior.map(|candidate| PriorCandidate { place: 0, ..candidate });
+    assert_eq!(ranked(&one, &unlimited(Strategy::RoundRobin), None).stopped_by, StoppedBy::OnePlace);
 }
 
 #[test]
