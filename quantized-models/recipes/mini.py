@@ -22,13 +22,40 @@ def train(arguments: argparse.Namespace) -> int:
 
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    chosen = ("view", "steps", "rate", "cool", "length", "runs", "clusters")
+    chosen = ("view", "steps", "rate", "cool", "length", "runs", "clusters", "local_share")
     plan = Plan(**{name: getattr(arguments, name) for name in chosen})
     held_out = Pairs([arguments.held_out], arguments.view)
     look_alikes = np.load(arguments.look_alikes) if arguments.look_alikes else None
     training = Training(plan, Pairs(arguments.pairs, arguments.view), held_out, arguments.out, look_alikes)
     if arguments.begin_with and not (arguments.out / CHECKPOINT).exists():
         training.begin_with(arguments.begin_with)
+    training.resume()
+    training.run(arguments.stop_after_s)
+    return 0
+
+
+def train_head(arguments: argparse.Namespace) -> int:
+    """Trains the head of an encoder for views from above, whose tower stays; goes on with what lies in --out."""
+    import torch
+
+    from geolocated_recipes.mini.comparisons import look
+    from geolocated_recipes.mini.fronts import SIDE
+    from geolocated_recipes.mini.head_training import HeadPlan, HeadTraining
+    from geolocated_recipes.mini.pairs import Pairs
+    from geolocated_recipes.mini.towers import Towers
+    from geolocated_recipes.mini.training import tower_of
+
+    torch.set_num_threads(arguments.threads)
+    out = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    pairs, held_out = Pairs(arguments.pairs, "nadir"), Pairs([arguments.held_out], "nadir")
+    weights = tower_of(arguments.encoder, pairs)
+    tower = Towers("nadir").reference
+    tower.load_state_dict(weights)
+    tower.eval()
+    seen = [look(found, tower, SIDE, out / name) for found, name in ((pairs, "seen"), (held_out, "seen-held-out"))]
+    training = HeadTraining(HeadPlan(steps=arguments.steps), pairs, seen[0], (held_out, seen[1]), out)
+    training.begin_with(weights)
     training.resume()
     training.run(arguments.stop_after_s)
     return 0
@@ -109,6 +136,7 @@ def export_comparator(arguments: argparse.Namespace) -> int:
         comparisons=arguments.comparisons,
         blocks_independent=True,
         all_rows=True,
+        temperature=arguments.temperature,
         is_named_whole=True,
     )
     report = Export(request).run()
@@ -158,8 +186,19 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--length", type=int, default=32, help="rows of one region in a batch (%(default)s)")
     verb.add_argument("--runs", type=int, default=2, help="regions in a batch (%(default)s)")
     verb.add_argument("--clusters", type=int, default=0, help="sets of look-alikes in a batch (%(default)s)")
+    verb.add_argument("--local-share", type=float, default=1.0, help="weight of the loss of tokens (%(default)s)")
     verb.add_argument("--look-alikes", type=Path, metavar="NPY", help="those sets")
     verb.add_argument("--begin-with", type=Path, metavar="DIR", help="run or model folder, to begin with its weights")
+    verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
+    verb.add_argument("--threads", type=int, default=1)
+
+    verb = verbs.add_parser("train-head", help=train_head.__doc__)
+    verb.set_defaults(run=train_head)
+    verb.add_argument("--encoder", type=Path, required=True, metavar="DIR", help="run or model folder, for its tower")
+    verb.add_argument("--pairs", type=Path, nargs="+", required=True, metavar="DIR")
+    verb.add_argument("--held-out", type=Path, required=True, metavar="DIR", help="pairs of other seeds, for the log")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoint, log, and what the tower saw")
+    verb.add_argument("--steps", type=int, required=True, help="in all; the learning rate ends at this step")
     verb.add_argument("--stop-after-s", type=float, default=math.inf, metavar="S", help="seconds of this run")
     verb.add_argument("--threads", type=int, default=1)
 
@@ -204,6 +243,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--queries", type=Path, required=True, metavar="DIR", help="pictures of views")
     verb.add_argument("--most-pictures", type=int, default=60, help="of both, at most (%(default)s)")
     verb.add_argument("--comparisons", type=int, default=200, help="drawn from them at random (%(default)s)")
+    verb.add_argument("--temperature", type=float, default=1.0, help="what answers are divided by (%(default)s)")
     verb.add_argument("--report", type=Path, metavar="JSON", help="write figures there, too")
     return top
 

@@ -12,11 +12,14 @@ torch = pytest.importorskip("torch", reason="training needs requirements-referen
 
 from geolocated_recipes import measure, pictures  # noqa: E402
 from geolocated_recipes.errors import RecipeError  # noqa: E402
+from geolocated_recipes.mini.comparisons import look  # noqa: E402
+from geolocated_recipes.mini.contrast import Contrast  # noqa: E402
 from geolocated_recipes.mini.export import Export, Request  # noqa: E402
 from geolocated_recipes.mini.fronts import SIDE, Polar  # noqa: E402
+from geolocated_recipes.mini.head_training import HeadPlan, HeadTraining  # noqa: E402
 from geolocated_recipes.mini.muon import turned_upright  # noqa: E402
 from geolocated_recipes.mini.pairs import Pairs, batch  # noqa: E402
-from geolocated_recipes.mini.towers import Bend, shape  # noqa: E402
+from geolocated_recipes.mini.towers import Bend, Towers, shape  # noqa: E402
 from geolocated_recipes.mini.training import Plan, Training, normalized  # noqa: E402
 from geolocated_recipes.preprocess import Preprocess, open_picture  # noqa: E402
 
@@ -82,6 +85,47 @@ def test_a_run_begins_with_what_a_model_folder_computes(world, tmp_path):
     assert torch.equal(kept, training.towers.reference.blocks[0].mlp[0].weight)
     with pytest.raises(RecipeError, match=r"model\.onnx: expected the graph"):
         training.begin_with(tmp_path)
+
+
+def test_a_head_learns_while_the_tower_stays_and_goes_on_after_a_stop(world, tmp_path):
+    pairs, held_out = Pairs([world / "pairs"], "nadir"), Pairs([world / "held-out"], "nadir")
+    towers = Towers("nadir").eval()
+    weights = towers.reference.state_dict()
+    seen = [look(found, towers.reference, SIDE, tmp_path / name) for found, name in ((pairs, "a"), (held_out, "b"))]
+
+    def run(folder: Path, steps: list[int]) -> tuple[list[float], HeadTraining]:
+        folder.mkdir(exist_ok=True)
+        losses = []
+        for until in steps:
+            plan = HeadPlan(steps=4, runs=1, length=8)
+            training = HeadTraining(plan, pairs, seen[0], (held_out, seen[1]), folder)
+            training.begin_with(weights)
+            training.resume()
+            while training.step < until:
+                losses.append(training.advance())
+            training.keep()
+        return losses, training
+
+    whole, training = run(tmp_path / "whole", [4])
+    stopped, _ = run(tmp_path / "stopped", [2, 4])
+    assert whole == pytest.approx(stopped, rel=1e-3) and whole[-1] < whole[0]
+    kept = training.averaged.reference.state_dict()
+    changed = {name for name, value in kept.items() if not torch.equal(value, weights[name])}
+    heads = ("pool.", "project.", "centre.")
+    assert all(name.startswith(heads) for name in changed) and {"pool.say.weight", "project.weight"} <= changed
+    assert set(training.figures()["held_out_recall"]) == {"1", "5"}
+
+
+def test_batches_before_are_negatives_too_but_for_what_overlaps(world):
+    pairs = Pairs([world / "pairs"], "nadir")
+    records = pairs.take(np.arange(16))[2]
+    vectors = torch.nn.functional.normalize(torch.randn(16, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    loss = Contrast(pairs, 8, remembered=12)
+    loss(vectors[:8], vectors[:8], records[:8])
+    assert loss(vectors[:8], vectors[:8], records[:8]) < 0.1, "the same pairs again are no negatives of themselves"
+    # Rows of the second run lie in another world.
+    assert loss(vectors[8:], vectors[8:], records[8:]) > Contrast(pairs, 8)(vectors[8:], vectors[8:], records[8:])
+    assert loss.written == 24 and np.isin(loss.records.numpy()[:, 0], records[:, 0]).all()
 
 
 def test_too_few_pairs_and_missing_arrays_are_refused_by_name(world, tmp_path):

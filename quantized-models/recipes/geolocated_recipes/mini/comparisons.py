@@ -34,14 +34,17 @@ class Seen:
         return len(self.alike)
 
 
-def look(pairs: Pairs, tower: Encoder, side: int, folder: Path, most_alike: int) -> Seen:
-    """Has the tower see all pictures, once: what it says is kept in `folder`, in half precision."""
+def look(pairs: Pairs, tower: Encoder, side: int, folder: Path, most_alike: int = 0) -> Seen:
+    """Has the tower see all pictures, once: what it says is kept in `folder`, in half precision. Without `most_alike`
+    nothing is said of which tiles look alike."""
     folder.mkdir(parents=True, exist_ok=True)
     tokens, vectors = [], []
     for at, name in enumerate(("maps", "views")):
         kept = _see(pairs, at, tower, side, folder / f"{name}.npy", folder / f"{name}-vectors.npy")
         tokens.append(kept[0])
         vectors.append(kept[1])
+    if most_alike == 0:
+        return Seen(pairs, tokens, vectors, np.empty((len(pairs), 0), dtype=np.int64))
     path = folder / "alike.npy"
     if not path.exists():
         found = (torch.from_numpy(vectors[at]) for at in (1, 0))

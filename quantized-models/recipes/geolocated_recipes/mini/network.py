@@ -1,7 +1,8 @@
-"""The encoder: a convolutional stem, a small vision transformer, attention pooling, unit L2.
+"""The encoder: a convolutional stem, a small vision transformer, pooling, unit L2.
 
 As SigLIP's vision tower (X. Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023): pre-norm blocks and a
-pooling head in which one learned query attends to all tokens. A residual network is the stem, as in hybrid models (A.
+pooling head. Where SigLIP's has one query that attends to all tokens, tokens are shared out among clusters, whose means
+lie side by side in the vector (`Clusters`). A residual network is the stem, as in hybrid models (A.
 Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021): small models on little data learn much faster with it.
 Attention knows how far tokens are from each other, not where they are, so that a view from above means the same under
 any heading.
@@ -33,6 +34,9 @@ class Shape:
     width: int = 192
     depth: int = 3
     heads: int = 6
+    clusters: int = 32
+    cluster_width: int = 32
+    """Numbers of a cluster, before all are projected together."""
     embedding: int = 256
 
     @property
@@ -146,28 +150,27 @@ class Block(nn.Module):
         return tokens + self.mlp(self.norm_2(tokens))
 
 
-class Pool(nn.Module):
-    """One learned query attends to all tokens: `[B, T, width]` to `[B, width]`."""
+class Clusters(nn.Module):
+    """Tokens shared out among clusters, each of which sums up what its tokens say, `[B, T, width]` to
+    `[B, clusters * size]`: as NetVLAD (R. Arandjelovic et al., "NetVLAD: CNN architecture for weakly supervised place
+    recognition", 2016), with learned projections in place of distances to the clusters' middles.
+
+    Sums are of unit length each, so that what fills much of a picture does not outweigh the rest.
+    """
 
     count = 1
     """Of what is projected for one picture."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, shape: Shape):
         super().__init__()
-        self.width, self.heads = width, heads
-        self.probe = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
-        self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        self.norm, self.mlp = nn.LayerNorm(width), mlp(width)
+        self.width = shape.clusters * shape.cluster_width
+        self.assign = nn.Linear(shape.width, shape.clusters)
+        self.say = nn.Linear(shape.width, shape.cluster_width)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens to one vector."""
-        batch, count, width = tokens.shape
-        k, v = self.kv(tokens).view(batch, count, 2, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        q = self.probe.view(1, 1, self.heads, width // self.heads).transpose(1, 2).expand(batch, -1, -1, -1)
-        seen = functional.scaled_dot_product_attention(q, k, v)
-        pooled = self.out(seen.transpose(1, 2).reshape(batch, width))
-        return pooled + self.mlp(self.norm(pooled))
+        shares = self.assign(tokens).softmax(-1)
+        return functional.normalize(shares.transpose(1, 2) @ self.say(tokens), dim=-1).flatten(1)
 
 
 class Columns(nn.Module):
@@ -194,7 +197,7 @@ class Encoder(nn.Module):
         self.positions = nn.Parameter(torch.randn(1, shape.tokens, shape.width) * 0.02) if shape.is_placed else None
         self.blocks = nn.Sequential(*[Block(shape) for _ in range(shape.depth)])
         self.norm = nn.LayerNorm(shape.width)
-        self.pool = Columns(shape) if shape.is_placed else Pool(shape.width, shape.heads)
+        self.pool = Columns(shape) if shape.is_placed else Clusters(shape)
         self.project = nn.Linear(self.pool.width, shape.embedding // self.pool.count, bias=False)
         # Vectors around zero from the first step on: without it all begin alike, and it takes long to spread them.
         self.centre = nn.BatchNorm1d(shape.embedding, affine=False)
@@ -223,7 +226,7 @@ class Scale(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.bias = nn.Parameter(torch.tensor(-5.0))
 
-    def loss(self, queries: torch.Tensor, references: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def forward(self, queries: torch.Tensor, references: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """Of `[B, E]` and `[B, E]`. `known` `[B, B]`: 1 the same place, -1 another one, 0 is not counted."""
         logits = queries @ references.T * self.log_scale.exp() + self.bias
         each = -functional.logsigmoid(known * logits) * (known != 0)

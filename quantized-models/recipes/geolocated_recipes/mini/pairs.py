@@ -12,6 +12,7 @@ from geolocated_recipes.errors import RecipeError
 # Columns of records.npy; y follows x.
 SEED, GROUP, MAP_X, DRONE_X, VIEW_X = 0, 1, 2, 4, 6
 HEADING, HEIGHT, PITCH, STREET_X, ROLL, HFOV = 8, 9, 10, 12, 14, 15
+COLUMNS = 16
 TILE_M = 80.0
 # Views that lie within so many tile sides of a tile's middle, but are not its own, overlap it: neither the same place
 # nor another one.
@@ -48,15 +49,18 @@ class Pairs:
         bounds = zip(self.starts, self.starts[1:], strict=False)
         return np.concatenate([np.arange(start, end - length + 1, length) for start, end in bounds])
 
+    def overlap(self, of_views: np.ndarray, of_maps: np.ndarray) -> np.ndarray:
+        """Whether a map, by its record, shows ground of a view, `[views, maps]`; no for a row without a view."""
+        tiles, views = of_maps[:, MAP_X : MAP_X + 2], of_views[:, self.place : self.place + 2]
+        # Comparisons with places that are not a number are false.
+        is_near = np.abs(tiles[None, :] - views[:, None]).max(-1) < OVERLAP * TILE_M
+        return is_near & (of_maps[:, SEED][None, :] == of_views[:, SEED][:, None])
+
     def known(self, records: np.ndarray) -> np.ndarray:
         """Who shows whom, `[views, maps]`: 1 the same place, -1 another one, 0 overlapping, or no view at all."""
-        tiles, views = records[:, MAP_X : MAP_X + 2], records[:, self.place : self.place + 2]
-        # Comparisons with places that are not a number are false: a row without a view knows nothing.
-        apart = np.abs(tiles[None, :] - views[:, None]).max(-1)
-        is_other_world = records[:, SEED][None, :] != records[:, SEED][:, None]
-        known = np.where((apart >= OVERLAP * TILE_M) | is_other_world, -1.0, 0.0)
+        known = np.where(self.overlap(records, records), 0.0, -1.0)
         np.fill_diagonal(known, 1.0)
-        known[np.isnan(views[:, 0])] = 0.0
+        known[np.isnan(records[:, self.place])] = 0.0
         return known.astype(np.float32)
 
     def generator(self) -> str:

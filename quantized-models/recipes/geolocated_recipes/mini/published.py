@@ -57,8 +57,8 @@ class Published:
 
     def _state(self, tower: Encoder) -> dict[str, np.ndarray]:
         """What is not normalised over the batch, under the names of the tower."""
-        width, heads = tower.shape.width, tower.shape.heads
-        scale = np.float32((width // heads) ** -0.5)
+        heads = tower.shape.heads
+        scale = np.float32((tower.shape.width // heads) ** -0.5)
         which, squared = distances(tower.shape.grid)
         first = np.array([int((which == at).flatten().nonzero()[0]) for at in range(len(squared))])
         state = {}
@@ -67,11 +67,9 @@ class Published:
                 name = f"{base}.attention"
                 q, k, v = (self._tensor(f"{name}.{row}.{part}") for row in "qkv")
                 state[f"{name}.qkv.{part}"] = np.concatenate([q / scale, k, v])
-            state[f"pool.kv.{part}"] = np.concatenate([self._tensor(f"pool.{row}.{part}") for row in "kv"])
         for at in range(tower.shape.depth):
             reach = self._tensor(f"blocks.{at}.attention.reach").reshape(1, heads, -1)
             state[f"blocks.{at}.attention.reach"] = reach[:, :, first]
-        state["pool.probe"] = self._tensor("pool.queries").reshape(1, 1, width) / scale
         # Behind the projection stands a normalisation that only shifts by now.
         state["project.weight"] = self._tensor("project.weight")
         normalised = {f"{name}." for name, part in tower.named_modules() if isinstance(part, Convolution)}

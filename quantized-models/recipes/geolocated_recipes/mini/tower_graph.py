@@ -39,9 +39,7 @@ class MiniGraph:
         graph = self.graph
         tokens = self.write_tokens()
         vector = self._columns(tokens) if self.shape.is_placed else self._pooled(tokens)
-        length = graph.add("ReduceL2", [vector], "length", axes=[-1], keepdims=1)
-        least = graph.scalar("length.least", LEAST_LENGTH)
-        graph.add("Div", [vector, graph.add("Max", [length, least], "length.bounded")], OUTPUT)
+        self._unit(vector, "length", OUTPUT)
         columns = 2 * SIDE if self.front == "cut" else SIDE
         ends = (
             helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, SIDE, columns]),
@@ -108,7 +106,7 @@ class MiniGraph:
         values = self._heads(graph.linear(normed, *v, f"{name}.v"), f"{name}.values", False)
         reach = self.weights[f"{name}.reach"][:, :, distances(self.shape.grid)[0].numpy()]
         reach = graph.constant(f"{name}.reach", reach)
-        mixed = self._attend(queries, keys, values, self.tokens, name, reach)
+        mixed = self._attend(queries, keys, values, name, reach)
         tokens = graph.add("Add", [tokens, self._linear(mixed, f"{name}.out")], f"{base}.attended")
         inner = self._mlp(self._norm(tokens, f"{base}.norm_2"), f"{base}.mlp")
         return graph.add("Add", [tokens, inner], base)
@@ -131,16 +129,18 @@ class MiniGraph:
         return graph.add("Add", [scaled, graph.constant("centre.bias", bias)], "centre")
 
     def _pool(self, tokens: str) -> str:
-        graph, size = self.graph, self.width // self.heads
-        weight, bias = self._pair("pool.kv")
-        keys, values = zip(np.split(weight, 2), np.split(bias, 2), strict=True)
-        probe = (self.weights["pool.probe"].reshape(1, self.heads, 1, size) * np.float32(size**-0.5)).astype(np.float32)
-        keys = self._heads(graph.linear(tokens, *keys, "pool.k"), "pool.keys", True)
-        values = self._heads(graph.linear(tokens, *values, "pool.v"), "pool.values", False)
-        mixed = self._attend(graph.constant("pool.queries", probe), keys, values, 1, "pool")
-        pooled = self._linear(mixed, "pool.out")
-        added = graph.add("Add", [pooled, self._mlp(self._norm(pooled, "pool.norm"), "pool.mlp")], "pool.added")
-        return graph.reshape(added, [1, self.width], "pool.flat")
+        graph, shape = self.graph, self.shape
+        shares = graph.add("Softmax", [self._linear(tokens, "pool.assign")], "pool.shares", axis=-1)
+        turned = graph.add("Transpose", [shares], "pool.turned", perm=[0, 2, 1])
+        sums = graph.add("MatMul", [turned, self._linear(tokens, "pool.say")], "pool.sums")
+        unit = self._unit(sums, "pool.length", "pool.unit")
+        return graph.reshape(unit, [1, shape.clusters * shape.cluster_width], "pool.flat")
+
+    def _unit(self, value: str, length: str, name: str) -> str:
+        """The last axis to unit length."""
+        found = self.graph.add("ReduceL2", [value], length, axes=[-1], keepdims=1)
+        least = self.graph.scalar(f"{length}.least", LEAST_LENGTH)
+        return self.graph.add("Div", [value, self.graph.add("Max", [found, least], f"{length}.bounded")], name)
 
     def _pair(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
@@ -159,15 +159,14 @@ class MiniGraph:
         cut = self.graph.reshape(value, [1, self.tokens, self.heads, self.width // self.heads], f"{name}.cut")
         return self.graph.add("Transpose", [cut], name, perm=[0, 2, 3, 1] if is_key else [0, 2, 1, 3])
 
-    def _attend(self, queries: str, keys: str, values: str, rows: int, name: str, reach: str | None = None) -> str:
+    def _attend(self, queries: str, keys: str, values: str, name: str, reach: str) -> str:
         graph = self.graph
         scores = graph.add("MatMul", [queries, keys], f"{name}.scores")
-        if reach is not None:
-            scores = graph.add("Add", [scores, reach], f"{name}.reached")
-        shares = graph.add("Softmax", [scores], f"{name}.shares", axis=-1)
+        reached = graph.add("Add", [scores, reach], f"{name}.reached")
+        shares = graph.add("Softmax", [reached], f"{name}.shares", axis=-1)
         mixed = graph.add("MatMul", [shares, values], f"{name}.mixed")
         joined = graph.add("Transpose", [mixed], f"{name}.joined", perm=[0, 2, 1, 3])
-        return graph.reshape(joined, [1, rows, self.width], f"{name}.rows")
+        return graph.reshape(joined, [1, self.tokens, self.width], f"{name}.rows")
 
 
 def centring(weights: Weights) -> tuple[np.ndarray, np.ndarray]:

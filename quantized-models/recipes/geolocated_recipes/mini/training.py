@@ -1,4 +1,4 @@
-"""Training by the sigmoid loss over pairs of a map tile and a view, with negatives from the same region."""
+"""Training over pairs of a map tile and a view, with negatives from the same region."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from geolocated_recipes.errors import RecipeError
+from geolocated_recipes.mini.contrast import Contrast
 from geolocated_recipes.mini.fronts import SIDE
 from geolocated_recipes.mini.ground import shares
 from geolocated_recipes.mini.network import STRIDE, Directions, Encoder, Local, Scale
@@ -45,15 +46,20 @@ class Plan:
     """Share of the steps, the last ones, in which the rate falls along half a cosine."""
     decay: float = 0.05
     """Weight decay of matrices."""
+    remembered: int = 4096
+    """Pairs of the batches before that are negatives, too; views from above."""
     locals: int = 24
     """Tokens of a view whose places are asked for in a step."""
+    local_share: float = 1.0
+    """Weight of the loss of tokens or directions."""
     averaged: float = 0.998
     """How slowly the mean of the weights follows, which is what is kept."""
     seed: int = 7
 
 
 class Training(Run):
-    """Towers that learn by the sigmoid loss over whole pictures, and over tokens (views from above) or directions."""
+    """Towers that learn by losses of whole pictures, and of tokens (views from above) or directions: street views by
+    the sigmoid loss (X. Zhai et al., "Sigmoid Loss for Language Image Pre-Training", 2023)."""
 
     def __init__(self, plan: Plan, pairs: Pairs, held_out: Pairs, folder: Path, look_alikes: np.ndarray | None = None):
         self.pairs, self.held_out, self.look_alikes = pairs, held_out, look_alikes
@@ -62,13 +68,14 @@ class Training(Run):
             raise RecipeError(f"expected at least {plan.clusters} sets of look-alikes, found {found}")
         torch.manual_seed(plan.seed)
         self.towers = Towers(plan.view).to(memory_format=torch.channels_last)
-        self.scale = Scale()
+        remembered = (pairs, self.towers.reference.shape.embedding, plan.remembered)
+        self.whole = Contrast(*remembered) if plan.view == "nadir" else Scale()
         # Where a panorama's tokens lie on the ground is not known: they have depth. Their direction is.
         seen = self.towers.reference.shape
         self.local = Local(seen.width) if plan.view == "nadir" else Directions(seen.grid[1])
         self.losses: dict[str, list[float]] = {"whole": [], "local": []}
-        heads = [self.scale, self.local]
-        scales = [*self.scale.parameters(), self.local.log_scale]
+        heads = [self.whole, self.local]
+        scales = [*self.whole.parameters(), self.local.log_scale]
         super().__init__(plan, folder, self.towers, heads, scales)
         self.firsts = pairs.runs(plan.length)
         if len(self.firsts) < plan.runs:
@@ -76,7 +83,7 @@ class Training(Run):
 
     def parts(self) -> dict[str, Any]:
         """Those of every run, the towers as they train, and what is trained beside them."""
-        return {"towers": self.towers, "scale": self.scale, "local": self.local, **super().parts()}
+        return {"towers": self.towers, "whole": self.whole, "local": self.local, **super().parts()}
 
     def begin_with(self, folder: Path) -> None:
         """Takes what fits of a tower of tiles: another run's, or a model folder's. Towers begin alike."""
@@ -97,14 +104,15 @@ class Training(Run):
         with quick():
             tokens = self.towers.tokens(views, maps)
             of_views, of_maps = self.towers.vectors(*tokens)
-        loss = self.scale.loss(of_views.float(), of_maps.float(), taken.known)
-        self.losses["whole"].append(loss.item())
         if plan.view == "nadir":
+            whole = self.whole(of_views.float(), of_maps.float(), taken.records)
             local = self._local(tokens, taken, generator)
         else:
+            whole = self.whole(of_views.float(), of_maps.float(), taken.known)
             local = self.local(of_views.float(), of_maps.float(), taken.known)
+        self.losses["whole"].append(whole.item())
         self.losses["local"].append(local.item())
-        return loss + local
+        return whole + plan.local_share * local
 
     def figures(self) -> dict:
         """Losses apart, temperature, and Recall@1 and @5 of held-out views among the maps of all of them."""
@@ -113,8 +121,7 @@ class Training(Run):
         at_1, at_5 = recall(self.averaged, self.held_out)
         return {
             **apart,
-            "scale": round(float(self.scale.log_scale.detach().exp()), 2),
-            "bias": round(float(self.scale.bias.detach()), 2),
+            "scale": round(float(self.whole.log_scale.detach().exp()), 2),
             "held_out_recall": {"1": round(at_1, 4), "5": round(at_5, 4)},
         }
 

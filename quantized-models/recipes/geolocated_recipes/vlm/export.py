@@ -50,6 +50,8 @@ class Request:
     all_rows: bool = False
     blocks_independent: bool = False
     with_reference: bool = True
+    temperature: float = 1.0
+    """What answers are divided by before they are weighed against a retrieval."""
     is_named_whole: bool = False
     """The one variant is called what `identity` says, and nothing more."""
 
@@ -71,6 +73,7 @@ class Export:
             is_random=self.checkpoint.is_random,
             blocks_independent=request.blocks_independent,
             rows=None if request.all_rows else self._rows(),
+            temperature=request.temperature,
         )
         self.report: dict = {"name": request.identity.name, "variants": {}}
         if self.checkpoint.is_random:
