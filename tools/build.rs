@@ -1,4 +1,4 @@
-//! Embeds the catalog, every `quantized-models/catalog/*.toml` by name, and the model that comes with the program.
+//! Embeds the catalog, every `quantized-models/catalog/*.toml` by name, and the models that come with the program.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// What a model consists of; its model card and other papers are not needed to run it.
-const MODEL_FILES: [&str; 6] = ["toml", "onnx", "data", "f32", "jpg", "png"];
+const MODEL_FILES: [&str; 7] = ["toml", "onnx", "data", "f32", "jpg", "png", "json"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let models = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../quantized-models");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("catalog.rs"), catalog(&models.join("catalog"))?)?;
-    fs::write(out.join("mini.rs"), model(&models, "mini/siglip-mini")?)?;
+    for name in ["siglip-mini", "vlm-mini"] {
+        fs::write(out.join(format!("{name}.rs")), model(&models, &format!("mini/{name}"))?)?;
+    }
     Ok(())
 }
 

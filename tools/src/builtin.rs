@@ -1,7 +1,7 @@
-//! The model that comes with the program: what the name `mini` stands for.
+//! The models that come with the program: what the names `mini` (an encoder) and `vlm-mini` (a comparator) stand for.
 //!
-//! Its few files are a part of the program, so that an installed one needs nothing beside it. Runtimes and the daemon
-//! read models from folders: the files are written to the user's cache when the model is used, and compared with the
+//! Their few files are a part of the program, so that an installed one needs nothing beside it. Runtimes and the daemon
+//! read models from folders: the files are written to the user's cache when a model is used, and compared with the
 //! program's whenever it is used again.
 
 use std::fs::{self, File, Permissions};
@@ -14,30 +14,41 @@ use thiserror::Error;
 
 use crate::runtime_args::user_cache;
 
-/// The name that stands for the model.
+/// The name that stands for the encoder.
 pub const MINI: &str = "mini";
-/// The folder of the repository that it comes from.
-const FOLDER: &str = "quantized-models/mini/siglip-mini";
-/// The name of its folder in the cache, before the digest.
-const STEM: &str = "siglip-mini";
-/// Its files: path below the model's folder, and content.
-const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/mini.rs"));
+/// The name that stands for the comparator.
+pub const COMPARATOR: &str = "vlm-mini";
+/// All of them.
+const ALL: [BuiltIn; 2] = [
+    BuiltIn { name: MINI, folder: "siglip-mini", files: include!(concat!(env!("OUT_DIR"), "/siglip-mini.rs")) },
+    BuiltIn { name: COMPARATOR, folder: "vlm-mini", files: include!(concat!(env!("OUT_DIR"), "/vlm-mini.rs")) },
+];
 
-/// Why the model cannot be used.
+/// Why a model cannot be used.
 #[derive(Debug, Error)]
 pub enum BuiltInError {
     /// The program was built from a checkout without it.
     #[error(
-        "{MINI}: this program was built without its model: expected {FOLDER}/model.toml in the repository that it was \
-         built from, found none; name another MODEL"
+        "{name}: this program was built without this model: expected quantized-models/mini/{folder}/model.toml in the \
+         repository that it was built from, found none; name another MODEL"
     )]
-    Missing,
+    Missing {
+        /// What stands for the model.
+        name: &'static str,
+        /// Its folder.
+        folder: &'static str,
+    },
     /// There is no folder to write it to.
-    #[error("{MINI}: expected a folder for caches, found neither XDG_CACHE_HOME nor HOME in the environment")]
-    NoCache,
+    #[error("{name}: expected a folder for caches, found neither XDG_CACHE_HOME nor HOME in the environment")]
+    NoCache {
+        /// What stands for the model.
+        name: &'static str,
+    },
     /// It cannot be written.
-    #[error("{MINI}: {path}: cannot be written: {source}")]
+    #[error("{name}: {path}: cannot be written: {source}")]
     Write {
+        /// What stands for the model.
+        name: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
@@ -45,29 +56,39 @@ pub enum BuiltInError {
     },
 }
 
-/// The path that MODEL stands for: that of the built-in model's folder for `mini`, else itself. A folder of that name is
+/// The path that MODEL stands for: that of a built-in model's folder for its name, else itself. A folder of such a name is
 /// `./mini`.
 ///
 /// # Errors
-/// The built-in model is asked for, and is not a part of this program or cannot be written to the cache.
+/// A built-in model is asked for, and is not a part of this program or cannot be written to the cache.
 pub fn resolve(model: &Path) -> Result<PathBuf, BuiltInError> {
-    if model == Path::new(MINI) { BuiltIn::mini().unpacked() } else { Ok(model.to_owned()) }
+    BuiltIn::named(model).map_or_else(|| Ok(model.to_owned()), |built_in| built_in.unpacked())
 }
 
 /// The files of a model that is a part of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
+    /// What stands for it.
+    pub name: &'static str,
+    /// The name of its folder in the repository, and in the cache before the digest.
+    folder: &'static str,
+    /// Path below the model's folder, and content.
     files: &'static [(&'static str, &'static [u8])],
 }
 
 impl BuiltIn {
-    /// The model `mini`.
-    pub fn mini() -> Self {
-        Self { files: FILES }
+    /// All of which the program was built with the files.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter().filter(Self::is_there)
+    }
+
+    /// The one that MODEL stands for.
+    pub fn named(model: &Path) -> Option<Self> {
+        ALL.into_iter().find(|built_in| model == Path::new(built_in.name))
     }
 
     /// Whether the program was built with it.
-    pub fn is_there(&self) -> bool {
+    fn is_there(&self) -> bool {
         !self.files.is_empty()
     }
 
@@ -77,9 +98,9 @@ impl BuiltIn {
     /// The program was built without the model, or the cache cannot be written.
     pub fn unpacked(&self) -> Result<PathBuf, BuiltInError> {
         if !self.is_there() {
-            return Err(BuiltInError::Missing);
+            return Err(BuiltInError::Missing { name: self.name, folder: self.folder });
         }
-        self.unpacked_in(&user_cache().ok_or(BuiltInError::NoCache)?.join("models"))
+        self.unpacked_in(&user_cache().ok_or(BuiltInError::NoCache { name: self.name })?.join("models"))
     }
 
     /// The same in another folder than the user's cache. What is there and differs from the program's files by a byte is
@@ -88,10 +109,11 @@ impl BuiltIn {
     /// # Errors
     /// The folder cannot be written.
     pub fn unpacked_in(&self, models: &Path) -> Result<PathBuf, BuiltInError> {
-        let target = models.join(format!("{STEM}-{}", self.digest()));
+        let target = models.join(format!("{}-{}", self.folder, self.digest()));
         if self.is_in(&target) {
             return Ok(target);
         }
+        let failed = |path: &Path| failed(self.name, path);
         fs::create_dir_all(models).map_err(failed(models))?;
         let fresh = tempfile::Builder::new().prefix(".unpacking-").tempdir_in(models).map_err(failed(models))?;
         for (name, content) in self.files {
@@ -144,15 +166,20 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> BuiltInError + '_ {
-    move |source| BuiltInError::Write { path: path.to_owned(), source }
+fn failed(name: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuiltInError + use<> {
+    let path = path.to_owned();
+    move |source| BuiltInError::Write { name, path, source }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SOME: BuiltIn = BuiltIn { files: &[("model.toml", b"format = 1"), ("golden/a.f32", b"\0\0\0\0")] };
+    const SOME: BuiltIn = BuiltIn {
+        name: "some",
+        folder: "some-model",
+        files: &[("model.toml", b"format = 1"), ("golden/a.f32", b"\0\0\0\0")],
+    };
 
     #[test]
     fn files_appear_whole_and_damaged_ones_are_replaced() {
@@ -177,7 +204,7 @@ mod tests {
 
     #[test]
     fn other_files_have_another_folder() {
-        let other = BuiltIn { files: &[("model.toml", b"format = 2")] };
+        let other = BuiltIn { files: &[("model.toml", b"format = 2")], ..SOME };
         assert_ne!(SOME.digest(), other.digest());
     }
 
@@ -192,10 +219,12 @@ mod tests {
 
     #[test]
     fn only_the_name_itself_is_the_built_in_model() {
-        for path in ["./mini", "models/mini", "mini-2"] {
+        for path in ["./mini", "models/mini", "mini-2", "./vlm-mini"] {
             assert_eq!(resolve(Path::new(path)).unwrap(), Path::new(path));
         }
-        let none = BuiltIn { files: &[] };
+        let none = BuiltIn { name: MINI, folder: "siglip-mini", files: &[] };
+        let names: Vec<&str> = BuiltIn::all().map(|built_in| built_in.name).collect();
+        assert_eq!(names, [MINI, COMPARATOR], "the program comes with both");
         let message = none.unpacked().unwrap_err().to_string();
         assert!(message.contains("mini") && message.contains("siglip-mini/model.toml"), "{message}");
     }

@@ -11,6 +11,7 @@ use geolocated::reranker::{POOL, Reranker, TokenCacheOptions, question};
 use index_shards::ShardSet;
 use quantized_models::ComparatorManifest;
 
+use crate::builtin;
 use crate::runtime_args::{LoadingBar, RuntimeArgs, user_cache};
 
 /// Bytes of vision tokens that are kept in the user's cache.
@@ -33,7 +34,7 @@ impl FromStr for StrategyArg {
 /// Which comparator, and what it is asked.
 #[derive(Debug, Clone, Args)]
 pub struct RerankArgs {
-    /// Model folder or manifest of the comparator
+    /// Model folder or manifest of the comparator, or vlm-mini
     #[arg(long, value_name = "MODEL")]
     pub comparator: Option<PathBuf>,
     /// End the comparisons of a frame after so many milliseconds [default: as long as it takes]
@@ -89,7 +90,7 @@ impl RerankArgs {
         shards: &ShardSet,
     ) -> anyhow::Result<Option<Reranker>> {
         let Some(model) = &self.comparator else { return Ok(None) };
-        let manifest = ComparatorManifest::load(model)?;
+        let manifest = ComparatorManifest::load(&builtin::resolve(model)?)?;
         let questions = manifest.questions();
         for strategy in strategies {
             if let Some(asked) = question(*strategy)

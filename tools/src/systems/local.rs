@@ -9,6 +9,7 @@ use quantized_models::{
 use sha2::{Digest, Sha256};
 
 use super::generator::{GenerateError, Generator, Question, Written};
+use crate::builtin::{self, BuiltIn};
 use crate::runtime_args::LoadingBar;
 
 /// A model that runs here.
@@ -30,14 +31,14 @@ impl LocalGenerator {
         most_tokens: usize,
         patience: Duration,
     ) -> anyhow::Result<Self> {
-        if !folder.exists() {
+        if !folder.exists() && BuiltIn::named(folder).is_none() {
             anyhow::bail!(
                 "--generator {}: expected the address of a server, like http://127.0.0.1:8000/v1, or a model folder, found \
                  neither",
                 folder.display()
             );
         }
-        let manifest = ComparatorManifest::load(folder)?;
+        let manifest = ComparatorManifest::load(&builtin::resolve(folder)?)?;
         let mut bar = LoadingBar::new();
         let model = Model::load_with(&manifest, options, &mut |progress| bar.show(progress))?;
         Ok(Self { model, most_tokens, patience })

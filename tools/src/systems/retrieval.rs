@@ -43,7 +43,7 @@ impl SweptEncoder {
         if self.index.is_empty() {
             bail!("index: expected at least one shard, found none");
         }
-        let is_built_in = |path: &Path| path == Path::new(crate::builtin::MINI);
+        let is_built_in = |path: &Path| crate::builtin::BuiltIn::named(path).is_some();
         let model = self.model.iter_mut().filter(|model| !is_built_in(model));
         for path in model.chain(&mut self.query_vectors).chain(&mut self.index) {
             *path = folder.join(&*path);

@@ -10,6 +10,7 @@ use quantized_models::{Comparator, ComparatorManifest, DecodeLimits, ImageTokens
 use super::args::{BuildArgs, Pictures};
 use super::input_row::InputRow;
 use super::make::{missing_picture, picture, refuse, threads};
+use crate::builtin;
 use crate::poses::Refused;
 use crate::runtime_args::LoadingBar;
 
@@ -31,7 +32,8 @@ impl Kept {
     pub(super) fn open(args: &BuildArgs) -> anyhow::Result<Self> {
         match (args.pictures(), &args.comparator) {
             (Pictures::Tokens, model) => {
-                let manifest = ComparatorManifest::load(model.as_deref().context("expected --comparator")?)?;
+                let manifest =
+                    ComparatorManifest::load(&builtin::resolve(model.as_deref().context("expected --comparator")?)?)?;
                 let mut bar = LoadingBar::new();
                 let options = args.runtime.options(threads(args));
                 let comparator = Comparator::load_with(&manifest, &options, &mut |progress| bar.show(progress))?;

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 
-use crate::builtin::{self, MINI};
+use crate::builtin::{self, COMPARATOR, MINI};
 use crate::cli::Status;
 use crate::metrics::Ordered;
 use crate::output::{JsonTarget, say};
@@ -57,9 +57,12 @@ pub struct DemoArgs {
     /// Model folder or manifest of the encoder [default: mini, the built-in one, which knows the world only]
     #[arg(long, value_name = "MODEL")]
     encoder: Option<PathBuf>,
-    /// Model folder or manifest of the comparator that reranks [default: none]
-    #[arg(long, value_name = "MODEL")]
+    /// Model folder or manifest of the comparator that reranks [default: vlm-mini, the built-in one; none with --photos]
+    #[arg(long, value_name = "MODEL", conflicts_with = "no_comparator")]
     comparator: Option<PathBuf>,
+    /// Retrieve alone
+    #[arg(long)]
+    no_comparator: bool,
     /// Folder for what the demo makes
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
     out: PathBuf,
@@ -69,6 +72,14 @@ pub struct DemoArgs {
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE|-")]
     json: Option<JsonTarget>,
+}
+
+impl DemoArgs {
+    /// The built-in one knows the drawn world alone.
+    fn comparator(&self) -> Option<&Path> {
+        let usual = self.photos.photos.is_none().then_some(Path::new(COMPARATOR));
+        self.comparator.as_deref().or(usual).filter(|_| !self.no_comparator)
+    }
 }
 
 /// Wall-clock seconds of each step.
@@ -90,7 +101,7 @@ impl Models {
             path.canonicalize().with_context(|| format!("{}: cannot be found", path.display()))
         };
         let encoder = found(args.encoder.as_deref().unwrap_or(Path::new(MINI)))?;
-        Ok(Self { encoder, comparator: args.comparator.as_deref().map(found).transpose()? })
+        Ok(Self { encoder, comparator: args.comparator().map(found).transpose()? })
     }
 }
 
@@ -119,7 +130,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Status> {
         None => args.world.plan(args.right_within_m, out)?,
     };
     plan.facts.push(("encoder", args.encoder.as_deref().unwrap_or(Path::new(MINI)).display().to_string()));
-    if let Some(comparator) = &args.comparator {
+    if let Some(comparator) = args.comparator() {
         plan.facts.push(("comparator", comparator.display().to_string()));
     }
     steps.end("pictures");

@@ -84,9 +84,12 @@ pub(super) struct DemoReport {
     /// By the newest answer to each frame.
     #[serde(flatten)]
     pub(super) figures: Figures,
-    /// The same figures by stage, where there is more than one.
+    /// The same figures by stage, where there is more than one, over the frames that have an answer of each.
     #[serde(skip_serializing_if = "Ordered::is_empty")]
     pub(super) stages: Ordered<Figures>,
+    /// How many those are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) looked_at: usize,
     /// Frames of other ground.
     #[serde(skip_serializing_if = "Refusals::is_empty")]
     pub(super) outside: Refusals,
@@ -154,8 +157,11 @@ impl DemoReport {
                 names.push(stage);
             }
         }
+        // A frame that came while the comparator was at work has one answer: it says nothing of what the other gained.
+        let has_all = |frame: &&Flown| names.iter().all(|name| frame.of_stage(name).is_some());
+        let looked_at: Vec<&Flown> = queries.iter().copied().filter(has_all).collect();
         let of_stage =
-            |name: &String| (name.clone(), Figures::of(&queries, right_within_m, |frame| frame.of_stage(name)));
+            |name: &String| (name.clone(), Figures::of(&looked_at, right_within_m, |frame| frame.of_stage(name)));
         Self {
             schema: 1,
             frames: frames.len(),
@@ -164,6 +170,7 @@ impl DemoReport {
             queries: queries.len(),
             figures: Figures::of(&queries, right_within_m, Flown::last),
             stages: if names.len() > 1 { names.iter().map(of_stage).collect() } else { Ordered(Vec::new()) },
+            looked_at: if names.len() > 1 { looked_at.len() } else { 0 },
             outside: Refusals::of(frames, |shows| shows == Shows::Elsewhere),
             bad: Refusals::of(frames, |shows| matches!(shows, Shows::Bad(_))),
             border: frames.iter().filter(|frame| frame.shows == Shows::Edge).count(),
@@ -176,6 +183,11 @@ impl DemoReport {
     pub(super) fn any_error(&self) -> bool {
         self.figures.errors + self.outside.errors + self.bad.errors > 0
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Counts a status among some answers.
@@ -254,11 +266,11 @@ impl fmt::Display for DemoReport {
         };
         writeln!(f, "{frames} frames{newer}")?;
         writeln!(f, "\nof the mapped ground: {queries} frames")?;
-        if self.stages.is_empty() {
-            write!(f, "{}", self.figures)?;
-        }
-        for (name, figures) in &self.stages.0 {
-            write!(f, "  {name}:\n{figures}")?;
+        write!(f, "{}", self.figures)?;
+        if !self.stages.is_empty() {
+            let recall = |(name, figures): &(String, Figures)| format!("{:.2} {name}", figures.recall_at_1);
+            let stages: Vec<String> = self.stages.0.iter().map(recall).collect();
+            writeln!(f, "  the comparator looked at {} of them: Recall@1 {}", self.looked_at, stages.join(", "))?;
         }
         for (name, refusals) in [("other ground", &self.outside), ("bad frames", &self.bad)] {
             if !refusals.is_empty() {

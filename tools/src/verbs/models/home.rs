@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::names::is_folder_name;
-use crate::builtin::{BuiltInError, MINI, resolve};
+use crate::builtin::{BuiltIn, BuiltInError};
 
 /// Where the service has its models.
 const OF_THE_SERVICE: &str = "/var/lib/geolocated/models";
@@ -33,14 +33,14 @@ impl ModelsFolder {
         &self.0
     }
 
-    /// What MODEL means: the built-in model for its name, else the name of a model in the folder if it has one of this
+    /// What MODEL means: a built-in model for its name, else the name of a model in the folder if it has one of this
     /// name, else a path.
     ///
     /// # Errors
-    /// The built-in model is asked for and cannot be had.
+    /// A built-in model is asked for and cannot be had.
     pub fn resolve(&self, model: &Path) -> Result<PathBuf, BuiltInError> {
-        if model == Path::new(MINI) {
-            return resolve(model);
+        if let Some(built_in) = BuiltIn::named(model) {
+            return built_in.unpacked();
         }
         let named = model.to_str().filter(|name| is_folder_name(name)).map(|name| self.0.join(name));
         Ok(match named {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::ModelsFolder;
 use super::held::{Held, bytes_below, shown_bytes};
 use super::publish::ENDING;
-use crate::builtin::{BuiltIn, MINI};
+use crate::builtin::BuiltIn;
 use crate::catalog::{CatalogEntry, catalog};
 use crate::cli::Status;
 use crate::output::{JsonTarget, say};
@@ -66,9 +66,9 @@ struct List {
 /// The folder is there and cannot be read, or the list cannot be written.
 pub(super) fn run(models: &ModelsFolder, json: Option<&JsonTarget>) -> anyhow::Result<Status> {
     let mut found = in_folder(models.path())?;
-    if BuiltIn::mini().is_there() {
+    for model in BuiltIn::all() {
         // Before a folder of this name: the name is reserved.
-        found.insert(MINI.to_owned(), built_in());
+        found.insert(model.name.to_owned(), built_in(model));
     }
     for entry in catalog()? {
         found.entry(entry.name.clone()).or_insert_with(|| available(&entry));
@@ -135,13 +135,14 @@ fn held(name: String, path: PathBuf) -> Listed {
     }
 }
 
-/// The model that is a part of the program; it is written to the cache to be looked at.
-fn built_in() -> Listed {
-    match BuiltIn::mini().unpacked() {
-        Ok(path) => Listed { state: "built-in", ..held(MINI.to_owned(), path) },
+/// A model that is a part of the program; it is written to the cache to be looked at.
+fn built_in(model: BuiltIn) -> Listed {
+    let name = model.name.to_owned();
+    match model.unpacked() {
+        Ok(path) => Listed { state: "built-in", ..held(name, path) },
         Err(error) => {
             let error = Some(error.to_string());
-            Listed { name: MINI.to_owned(), state: "damaged", error, ..Listed::default() }
+            Listed { name, state: "damaged", error, ..Listed::default() }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{escaped, symbol};
 pub(super) fn head(plan: &Plan, report: &DemoReport) -> String {
     let mut tiles = String::new();
     for (name, figures) in &report.stages.0 {
-        tiles += &recall_tile(&format!("Recall@1, {name}"), figures, report.queries);
+        tiles += &recall_tile(&format!("Recall@1, {name}"), figures, report.looked_at);
     }
     if report.stages.is_empty() {
         tiles += &recall_tile("Recall@1", &report.figures, report.queries);
