@@ -1,4 +1,4 @@
-//! All that is believed of one camera: hypotheses, and the weight of its being somewhere else.
+//! All that is believed of one camera: hypotheses, and the weights of its being somewhere else and beyond the map.
 
 use super::evidence::{Evidence, Seen};
 use super::hypothesis::{Bell, Hypothesis};
@@ -24,13 +24,14 @@ const NEARLY: f64 = 0.99;
 const SPEED_SHARE: f64 = 0.1;
 const SPEED_M_S: f64 = 0.5;
 
-/// A sum of Gaussians, and beside it the weight `elsewhere` that is spread evenly over all places of the index. Weights
-/// and `elsewhere` sum to 1.
+/// A sum of Gaussians, and beside it the weight `elsewhere` that is spread evenly over all places of the index, and the
+/// weight `beyond` of the camera's being where there is no map. Weights, `elsewhere` and `beyond` sum to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Belief {
     plane: Plane,
     hypotheses: Vec<Hypothesis>,
     elsewhere: f64,
+    beyond: f64,
     /// Deviation of the newest sightings, metres.
     seen_m: f64,
 }
@@ -51,7 +52,7 @@ pub(super) struct Mode {
 impl Belief {
     /// Nothing is known.
     pub(super) fn blank() -> Self {
-        Self { plane: Plane::at(0.0, 0.0), hypotheses: Vec::new(), elsewhere: 1.0, seen_m: 0.0 }
+        Self { plane: Plane::at(0.0, 0.0), hypotheses: Vec::new(), elsewhere: 1.0, beyond: 0.0, seen_m: 0.0 }
     }
 
     /// What is believed `dt_s` seconds later, once `observation` is there, which comes after `before`.
@@ -67,6 +68,9 @@ impl Belief {
         next.take_hints(observation, motion);
         next.settle_plane(observation);
         let evidence = Evidence::of(observation, before, &next.plane, options);
+        if evidence.beyond.is_some() {
+            next.leave(dt_s, options);
+        }
         if let Some(seen) = evidence.seen.first() {
             next.seen_m = seen.deviation_m;
         }
@@ -89,8 +93,19 @@ impl Belief {
             [on, Hypothesis { weight: weight * turned, ..one.turned(dt_s, motion.speed_m_s) }]
         };
         let hypotheses: Vec<Hypothesis> = self.hypotheses.iter().flat_map(both).collect();
-        let elsewhere = self.elsewhere + (1.0 - self.elsewhere) * jumped;
+        let elsewhere = self.elsewhere + (1.0 - self.elsewhere - self.beyond) * jumped;
         Self { hypotheses, elsewhere, ..self.clone() }
+    }
+
+    /// The camera leaves the map, or comes back to anywhere on it.
+    fn leave(&mut self, dt_s: f64, options: &TrackOptions) {
+        let left = -(-options.leaves_per_s * dt_s).exp_m1();
+        let back = -(-options.returns_per_s * dt_s).exp_m1();
+        for one in &mut self.hypotheses {
+            one.weight *= 1.0 - left;
+        }
+        self.elsewhere = self.elsewhere * (1.0 - left) + self.beyond * back;
+        self.beyond = self.beyond * (1.0 - back) + (1.0 - self.beyond) * left;
     }
 
     /// A velocity where the camera looks where it goes, else a speed.
@@ -151,7 +166,8 @@ impl Belief {
         }
         let elsewhere = self.elsewhere * evidence.unseen;
         children.retain(|(weight, _, _)| weight.is_finite() && *weight > 0.0);
-        let all = elsewhere + children.iter().map(|(weight, _, _)| weight).sum::<f64>();
+        let beyond = self.beyond * evidence.beyond.unwrap_or(1.0);
+        let all = elsewhere + beyond + children.iter().map(|(weight, _, _)| weight).sum::<f64>();
         children.retain(|(weight, _, _)| *weight > LEAST_SHARE * all);
         children.sort_by(|(a, _, _), (b, _, _)| b.total_cmp(a));
         children.truncate(options.hypotheses.saturating_mul(6));
@@ -161,16 +177,18 @@ impl Belief {
         });
         self.hypotheses = merge(grown.filter(Hypothesis::is_finite).collect(), options.hypotheses);
         self.elsewhere = elsewhere;
+        self.beyond = beyond;
         self.normalise();
     }
 
     fn normalise(&mut self) {
-        let all = self.elsewhere + self.hypotheses.iter().map(|one| one.weight).sum::<f64>();
+        let all = self.elsewhere + self.beyond + self.hypotheses.iter().map(|one| one.weight).sum::<f64>();
         if !(all > 0.0 && all.is_finite()) {
             *self = Self { plane: self.plane, ..Self::blank() };
             return;
         }
         self.elsewhere /= all;
+        self.beyond /= all;
         for one in &mut self.hypotheses {
             one.weight /= all;
         }

@@ -7,6 +7,8 @@ use super::plane::Plane;
 
 /// Nats by which the best candidate may lead the last one.
 const LARGEST_NATS: f64 = 60.0;
+/// No frame is surer than this that it shows mapped ground, or that it does not.
+const LEAST_MAPPED: f64 = 0.05;
 /// Sightings nearer than this to one another are of one reference, degrees (0.1 m).
 const SAME_DEG: f64 = 1e-6;
 
@@ -31,11 +33,14 @@ pub(super) struct Seen {
 /// By the frame alone, place i of the N of the index has probability exp(l_i) / Z, where l_i is its log weight, and those
 /// that are no candidates share what is left at the level of the last candidate less `floor_nats`. With probability
 /// `clutter` the frame says nothing at all. So no frame can rule a place out, and none can be sure of one.
+/// Beyond the map it is the odds of ground that is not mapped times as likely, by the calibration.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
     pub(super) seen: Vec<Seen>,
     /// The likelihood from any other place.
     pub(super) unseen: f64,
+    /// The likelihood from beyond the map, where a calibration says it.
+    pub(super) beyond: Option<f64>,
     /// Number of places of the index, at least 1.
     pub(super) places: f64,
 }
@@ -51,8 +56,10 @@ impl Evidence {
     ) -> Self {
         let clues = shares(observation, options.evidence);
         let places = (observation.places.max(clues.len()) as f64).max(1.0);
+        let mapped = observation.mapped.filter(|mapped| mapped.is_finite());
+        let beyond = mapped.map(|mapped| mapped.clamp(LEAST_MAPPED, 1.0 - LEAST_MAPPED)).map(|p| (1.0 - p) / p);
         if clues.is_empty() {
-            return Self { seen: Vec::new(), unseen: 1.0, places };
+            return Self { seen: Vec::new(), unseen: 1.0, beyond, places };
         }
         let alike = before.map_or(0.0, |before| overlap(&clues, &shares(before, options.evidence)));
         let counts = options.evidence * (1.0 - options.repeated * alike);
@@ -66,7 +73,7 @@ impl Evidence {
             deviation_m: clue.sighting.deviation_m,
             factor: gain * weight(clue),
         };
-        Self { seen: clues.iter().map(seen).collect(), unseen: gain * floor + options.clutter, places }
+        Self { seen: clues.iter().map(seen).collect(), unseen: gain * floor + options.clutter, beyond, places }
     }
 }
 
@@ -108,7 +115,15 @@ mod tests {
             deviation_m: 25.0,
         };
         let sightings = weights.iter().enumerate().map(sighting).collect();
-        Observation { id: String::new(), time_ms: 0, sightings, places: 100, speed_m_s: None, heading_deg: None }
+        Observation {
+            id: String::new(),
+            time_ms: 0,
+            sightings,
+            places: 100,
+            mapped: None,
+            speed_m_s: None,
+            heading_deg: None,
+        }
     }
 
     fn evidence(observation: &Observation, before: Option<&Observation>) -> Evidence {

@@ -28,6 +28,8 @@ pub struct Observation {
     pub sightings: Vec<Sighting>,
     /// Number of places among which these candidates were chosen: the references of the index.
     pub places: usize,
+    /// Probability that the frame shows mapped ground at all, in [0, 1]; absent where no calibration says it.
+    pub mapped: Option<f64>,
     /// Speed over ground in metres per second, where it is known.
     pub speed_m_s: Option<f64>,
     /// Heading of the camera in degrees clockwise from true north, where it is known.
@@ -38,7 +40,7 @@ impl Observation {
     /// What a frame says that could not be worked on: that time goes by.
     pub fn silent(id: &str, time_ms: i64) -> Self {
         let (id, sightings) = (id.to_owned(), Vec::new());
-        Self { id, time_ms, sightings, places: 0, speed_m_s: None, heading_deg: None }
+        Self { id, time_ms, sightings, places: 0, mapped: None, speed_m_s: None, heading_deg: None }
     }
 
     /// What `prediction` says of `frame`, taken at `time_ms`: its first `most` candidates with the weights with which
@@ -53,6 +55,7 @@ impl Observation {
             time_ms,
             sightings: if silent { Vec::new() } else { sightings(prediction, scale) },
             places: scale.places,
+            mapped: if silent { None } else { prediction.certainty.and_then(|certainty| certainty.mapped) },
             speed_m_s: finite(speed_mps).filter(|speed| *speed >= 0.0),
             heading_deg: finite(heading_deg),
         }

@@ -83,6 +83,11 @@ pub struct TrackOptions {
     pub clutter: f64,
     /// How often the camera is somewhere else at once (carried, restarted), per second, positive.
     pub jumps_per_s: f64,
+    /// How often the camera leaves the map, per second, not negative; counts only where a calibration says how likely
+    /// frames show mapped ground.
+    pub leaves_per_s: f64,
+    /// How often it comes back, per second, positive.
+    pub returns_per_s: f64,
     /// Share of all weight that one place must hold for a position to be published, in [0.951, 1).
     pub hold_share: f64,
     /// A position is not published whose `radius_95_m` is larger, metres.
@@ -102,6 +107,8 @@ impl Default for TrackOptions {
             floor_nats: 2.0,
             clutter: 0.1,
             jumps_per_s: 0.002,
+            leaves_per_s: 0.02,
+            returns_per_s: 0.02,
             hold_share: 0.96,
             max_radius_m: 250.0,
             forget_after_s: 120.0,

@@ -163,3 +163,26 @@ fn hypotheses_are_bounded_whatever_comes() {
         assert!(track.hypotheses() <= 12);
     }
 }
+
+#[test]
+fn a_camera_whose_frames_show_no_mapped_ground_loses_its_place_and_one_that_comes_back_finds_it() {
+    let mut country = Country::new(48.0, 19.0, 5);
+    let mut track = track();
+    let mut observe = |second: i64, mapped: Option<f64>| {
+        let frame = country.frame(along(second), second, false);
+        let estimate = track.observe(Observation { mapped, ..frame }).unwrap();
+        assert_sound(&estimate);
+        estimate.state
+    };
+    for second in 0..20 {
+        observe(second, Some(0.9));
+    }
+    assert_eq!(observe(20, Some(0.9)), TrackState::Tracking);
+    // Bad numbers say nothing; so does a frame without a calibration.
+    assert_eq!(observe(21, Some(f64::NAN)), TrackState::Tracking);
+    assert_eq!(observe(22, None), TrackState::Tracking);
+    let states: Vec<TrackState> = (23..35).map(|second| observe(second, Some(0.1))).collect();
+    assert_eq!(states[11], TrackState::Lost, "{states:?}");
+    let states: Vec<TrackState> = (35..60).map(|second| observe(second, Some(0.95))).collect();
+    assert_eq!(states[24], TrackState::Tracking, "{states:?}");
+}
