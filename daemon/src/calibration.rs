@@ -193,8 +193,10 @@ impl Calibration {
     /// What a pipeline is told of it.
     pub fn calibrated(&self) -> Calibrated {
         let reranked = self.reranked.clone();
+        let FittedOn { frames, outside, .. } = self.fitted_on;
         Calibrated {
             sharpness: self.fuse.sharpness,
+            mapped_share: (frames > 0 && outside > 0).then(|| frames as f64 / (frames as f64 + outside as f64)),
             retrieved: self.retrieved.clone(),
             reranked: reranked.map(|reranked| (reranked.comparator, reranked.strategy, reranked.stage)),
         }
@@ -340,6 +342,7 @@ mod tests {
         let (pipeline, problem) = calibrate(pipeline, Some(&path));
         assert!(problem.is_none(), "{problem:?}");
         assert_eq!(pipeline.fuse_options().sharpness, 48.0);
+        assert_eq!(pipeline.calibrated().unwrap().mapped_share, Some(1200.0 / 1290.0));
         let certainty = pipeline.locate_embedding(&[1.0, 0.0], None).certainty.unwrap();
         assert!(certainty.radii.is_some() && certainty.confidence > 0.5, "{certainty:?}");
         assert_eq!(missing_for_reranked(&pipeline, "vlm", "adaptive"), None);

@@ -222,8 +222,7 @@ impl Stages<'_> {
     fn observe(&self, query: &Query<'_>, frame: Option<&Frame>, prediction: &Prediction) -> Option<Observation> {
         let (most, time_ms) = (self.observed?, query.pose.place.captured_at_ms?);
         let nameless = frame.is_none().then(|| self.hints.frame(query.pose, Vec::new()));
-        let scale = Scale { fuse: self.pipeline.fuse_options(), places: self.pipeline.shards().len(), most };
-        Some(Observation::of(frame.or(nameless.as_ref())?, time_ms, prediction, &scale))
+        Some(Observation::of(frame.or(nameless.as_ref())?, time_ms, prediction, &Scale::of(self.pipeline, most)))
     }
 }
 

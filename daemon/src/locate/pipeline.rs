@@ -100,6 +100,8 @@ pub struct Pipeline {
 pub struct Calibrated {
     /// How fast the weight of a candidate falls with its similarity; takes the place of [`FuseOptions::sharpness`].
     pub sharpness: f64,
+    /// Share of frames of mapped ground among those that it was fitted on, in (0, 1); absent where all were.
+    pub mapped_share: Option<f64>,
     /// For answers by retrieval alone.
     pub retrieved: StageCalibration,
     /// For reranked answers: the name of the comparator, the strategy's word, and what holds for them.

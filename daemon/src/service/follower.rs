@@ -78,6 +78,5 @@ fn observe(
     time_ms: i64,
     prediction: &Prediction,
 ) -> Observation {
-    let (fuse, places, most) = (pipeline.fuse_options(), pipeline.shards().len(), settings.options.candidates);
-    Observation::of(frame, time_ms, prediction, &Scale { fuse, places, most })
+    Observation::of(frame, time_ms, prediction, &Scale::of(pipeline, settings.options.candidates))
 }

@@ -7,8 +7,9 @@ use super::plane::Plane;
 
 /// Nats by which the best candidate may lead the last one.
 const LARGEST_NATS: f64 = 60.0;
-/// No frame is surer than this that it shows mapped ground, or that it does not.
-const LEAST_MAPPED: f64 = 0.05;
+/// No frame is more likely than so many times as much from beyond the map, or from the map: calibrations know flights
+/// like theirs.
+const MOST_BEYOND: f64 = 20.0;
 /// Sightings nearer than this to one another are of one reference, degrees (0.1 m).
 const SAME_DEG: f64 = 1e-6;
 
@@ -33,7 +34,7 @@ pub(super) struct Seen {
 /// By the frame alone, place i of the N of the index has probability exp(l_i) / Z, where l_i is its log weight, and those
 /// that are no candidates share what is left at the level of the last candidate less `floor_nats`. With probability
 /// `clutter` the frame says nothing at all. So no frame can rule a place out, and none can be sure of one.
-/// Beyond the map it is the odds of ground that is not mapped times as likely, by the calibration.
+/// Beyond the map it is as many times as likely as the calibration says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
     pub(super) seen: Vec<Seen>,
@@ -56,8 +57,8 @@ impl Evidence {
     ) -> Self {
         let clues = shares(observation, options.evidence);
         let places = (observation.places.max(clues.len()) as f64).max(1.0);
-        let mapped = observation.mapped.filter(|mapped| mapped.is_finite());
-        let beyond = mapped.map(|mapped| mapped.clamp(LEAST_MAPPED, 1.0 - LEAST_MAPPED)).map(|p| (1.0 - p) / p);
+        let sound = observation.beyond.filter(|beyond| !beyond.is_nan());
+        let beyond = sound.map(|beyond| beyond.clamp(1.0 / MOST_BEYOND, MOST_BEYOND));
         if clues.is_empty() {
             return Self { seen: Vec::new(), unseen: 1.0, beyond, places };
         }
@@ -120,7 +121,7 @@ mod tests {
             time_ms: 0,
             sightings,
             places: 100,
-            mapped: None,
+            beyond: None,
             speed_m_s: None,
             heading_deg: None,
         }

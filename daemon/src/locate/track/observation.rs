@@ -2,7 +2,7 @@
 
 use super::evidence::Clue;
 use crate::locate::fuse::log_weights;
-use crate::locate::{Frame, FuseOptions, Hints, Outcome, Prediction};
+use crate::locate::{Frame, FuseOptions, Hints, Outcome, Pipeline, Prediction};
 
 /// A place that a frame may show.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,8 +28,9 @@ pub struct Observation {
     pub sightings: Vec<Sighting>,
     /// Number of places among which these candidates were chosen: the references of the index.
     pub places: usize,
-    /// Probability that the frame shows mapped ground at all, in [0, 1]; absent where no calibration says it.
-    pub mapped: Option<f64>,
+    /// How many times as likely the frame is from ground beyond the map as from mapped ground, not negative; absent where
+    /// no calibration says it.
+    pub beyond: Option<f64>,
     /// Speed over ground in metres per second, where it is known.
     pub speed_m_s: Option<f64>,
     /// Heading of the camera in degrees clockwise from true north, where it is known.
@@ -40,7 +41,7 @@ impl Observation {
     /// What a frame says that could not be worked on: that time goes by.
     pub fn silent(id: &str, time_ms: i64) -> Self {
         let (id, sightings) = (id.to_owned(), Vec::new());
-        Self { id, time_ms, sightings, places: 0, mapped: None, speed_m_s: None, heading_deg: None }
+        Self { id, time_ms, sightings, places: 0, beyond: None, speed_m_s: None, heading_deg: None }
     }
 
     /// What `prediction` says of `frame`, taken at `time_ms`: its first `most` candidates with the weights with which
@@ -55,7 +56,7 @@ impl Observation {
             time_ms,
             sightings: if silent { Vec::new() } else { sightings(prediction, scale) },
             places: scale.places,
-            mapped: if silent { None } else { prediction.certainty.and_then(|certainty| certainty.mapped) },
+            beyond: if silent { None } else { beyond(prediction, scale) },
             speed_m_s: finite(speed_mps).filter(|speed| *speed >= 0.0),
             heading_deg: finite(heading_deg),
         }
@@ -82,6 +83,25 @@ pub struct Scale<'a> {
     pub places: usize,
     /// How many candidates are looked at.
     pub most: usize,
+    /// Share of frames of mapped ground among those that the calibration was fitted on, where there is one that tells
+    /// them apart.
+    pub mapped_share: Option<f64>,
+}
+
+impl<'a> Scale<'a> {
+    /// What `pipeline` answers with, of whose candidates the first `most` are looked at.
+    pub fn of(pipeline: &'a Pipeline, most: usize) -> Self {
+        let mapped_share = pipeline.calibrated().and_then(|calibrated| calibrated.mapped_share);
+        Self { fuse: pipeline.fuse_options(), places: pipeline.shards().len(), most, mapped_share }
+    }
+}
+
+/// The calibration's odds that the ground of a frame is not mapped, less what its own frames had for odds before anything
+/// was seen: by Bayes' rule, how likely the frame is from there by how likely it is from the map.
+fn beyond(prediction: &Prediction, scale: &Scale<'_>) -> Option<f64> {
+    let (mapped, share) = prediction.certainty?.mapped.zip(scale.mapped_share)?;
+    let odds = |p: f64| (1.0 - p) / p;
+    Some(odds(mapped) / odds(share)).filter(|beyond| !beyond.is_nan())
 }
 
 /// Candidates with their weights. Those of a reranking that counts weigh as that says; further ones, of which it says

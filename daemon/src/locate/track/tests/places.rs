@@ -165,24 +165,27 @@ fn hypotheses_are_bounded_whatever_comes() {
 }
 
 #[test]
-fn a_camera_whose_frames_show_no_mapped_ground_loses_its_place_and_one_that_comes_back_finds_it() {
-    let mut country = Country::new(48.0, 19.0, 5);
-    let mut track = track();
-    let mut observe = |second: i64, mapped: Option<f64>| {
-        let frame = country.frame(along(second), second, false);
-        let estimate = track.observe(Observation { mapped, ..frame }).unwrap();
-        assert_sound(&estimate);
-        estimate.state
+fn a_camera_whose_frames_show_no_mapped_ground_loses_its_place_sooner_and_one_that_comes_back_finds_it() {
+    let flown = |said: Option<f64>| {
+        let mut country = Country::new(48.0, 19.0, 5);
+        let mut track = track();
+        let mut observe = |second: i64, blind: bool, beyond: Option<f64>| {
+            let frame = country.frame(along(second), second, blind);
+            let estimate = track.observe(Observation { beyond, ..frame }).unwrap();
+            assert_sound(&estimate);
+            estimate.state == TrackState::Tracking
+        };
+        for second in 0..20 {
+            observe(second, false, said.map(f64::recip));
+        }
+        assert!(observe(20, false, said.map(f64::recip)));
+        // Bad numbers say nothing; so does a frame without a calibration.
+        assert!(observe(21, false, Some(f64::NAN)));
+        assert!(observe(22, false, None));
+        let away = (23..53).filter(|second| observe(*second, true, said)).count();
+        let back = (53..75).filter(|second| observe(*second, false, said.map(f64::recip))).count();
+        (away, back)
     };
-    for second in 0..20 {
-        observe(second, Some(0.9));
-    }
-    assert_eq!(observe(20, Some(0.9)), TrackState::Tracking);
-    // Bad numbers say nothing; so does a frame without a calibration.
-    assert_eq!(observe(21, Some(f64::NAN)), TrackState::Tracking);
-    assert_eq!(observe(22, None), TrackState::Tracking);
-    let states: Vec<TrackState> = (23..35).map(|second| observe(second, Some(0.1))).collect();
-    assert_eq!(states[11], TrackState::Lost, "{states:?}");
-    let states: Vec<TrackState> = (35..60).map(|second| observe(second, Some(0.95))).collect();
-    assert_eq!(states[24], TrackState::Tracking, "{states:?}");
+    let ((soon, found), (late, _)) = (flown(Some(3.0)), flown(None));
+    assert!(soon < late / 2 && found > 10, "{soon} {found} {late}");
 }

@@ -78,7 +78,7 @@ impl Country {
 
 pub(super) fn observation(second: i64, sightings: Vec<Sighting>) -> Observation {
     let (id, time_ms) = (format!("f{second}"), second * 1000);
-    Observation { id, time_ms, sightings, places: PLACES, mapped: None, speed_m_s: None, heading_deg: None }
+    Observation { id, time_ms, sightings, places: PLACES, beyond: None, speed_m_s: None, heading_deg: None }
 }
 
 /// What holds of every estimate.
