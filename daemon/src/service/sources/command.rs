@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -69,12 +69,14 @@ async fn once(
             (frames, since) = (newest, Instant::now());
         }
         match running.child.try_wait() {
-            Ok(Some(status)) => return format!("ended ({status}) after {frames} pictures"),
+            Ok(Some(status)) => return format!("{} after {frames} pictures", ended(status)),
             Ok(None) => {}
             Err(problem) => return format!("cannot be watched: {problem}"),
         }
         if running.reader.is_finished() {
-            return format!("closed its output after {frames} pictures");
+            // Whatever ends closes its output first.
+            let how = running.status_within(GRACE).await.map_or("closed its output".to_owned(), ended);
+            return format!("{how} after {} pictures", running.frames.load(Ordering::Relaxed));
         }
         if since.elapsed() > settings.silent {
             return format!("gave no picture for {} s", settings.silent.as_secs());
@@ -88,6 +90,10 @@ async fn once(
             return "stopped".to_owned();
         }
     }
+}
+
+fn ended(status: ExitStatus) -> String {
+    format!("ended ({status})")
 }
 
 /// A running command, and the thread that reads it. Dropped, the command and all that it started are killed.
@@ -121,9 +127,17 @@ impl Running {
     /// Asks the command to end, and gives it a moment.
     async fn end(&mut self) {
         kill_process_group(Pid::from_child(&self.child), Signal::TERM).ok();
+        self.status_within(GRACE).await;
+    }
+
+    /// How it ended, if it does within `patience`.
+    async fn status_within(&mut self, patience: Duration) -> Option<ExitStatus> {
         let asked = Instant::now();
-        while asked.elapsed() < GRACE && matches!(self.child.try_wait(), Ok(None)) {
-            sleep(Duration::from_millis(20)).await;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if asked.elapsed() < patience => sleep(Duration::from_millis(20)).await,
+                status => return status.ok().flatten(),
+            }
         }
     }
 }
