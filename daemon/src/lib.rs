@@ -1,7 +1,8 @@
 //! `geolocated` answers on the device where a camera frame was taken, and publishes the answer over MQTT.
 //!
 //! Two rooms: [`locate`] finds the place of a frame and knows nothing of the world outside; [`service`] brings frames in
-//! and answers out. [`reranker`] has a comparator look at what was retrieved. [`assemble`] opens the files that a pipeline needs;
+//! and answers out. [`reranker`] has a comparator look at what was retrieved, [`generator`] asks a model for the
+//! place in words. [`assemble`] opens the files that a pipeline needs;
 //! [`calibration`] says how certain its answers are;
 //! [`environment`] sets what libraries read at their start.
 
@@ -10,6 +11,7 @@ pub mod calibration;
 pub mod download;
 pub mod environment;
 pub mod generations;
+pub mod generator;
 pub mod locate;
 pub mod reranker;
 pub mod service;

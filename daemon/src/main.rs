@@ -9,10 +9,10 @@ use clap::{Parser, Subcommand};
 use geolocated::calibration::Calibration;
 use geolocated::generations::{self, Generation};
 use geolocated::locate::{Pipeline, PipelineOptions};
-use geolocated::service::{GenerationSettings, Settings, run};
+use geolocated::service::{GenerationSettings, GeneratorSettings, Settings, run};
 use geolocated::{assemble, environment};
 use index_shards::ShardSet;
-use quantized_models::ComparatorManifest;
+use quantized_models::{ComparatorManifest, Generator, LoadOptions};
 use tracing_subscriber::EnvFilter;
 
 /// Answers on the device where a camera frame was taken, and publishes the answer over MQTT.
@@ -63,6 +63,7 @@ fn main() -> ExitCode {
 fn check(config: &Path) -> anyhow::Result<()> {
     let settings = Settings::load(config, std::env::vars())?;
     let comparator = settings.rerank.as_ref().map(|rerank| rerank.comparator.as_path());
+    settings.generate.as_ref().map(|generate| check_generator(generate, &settings.load)).transpose()?;
     match (&settings.generations, &settings.encoder) {
         (Some(generations), _) => {
             say_generations(generations);
@@ -73,6 +74,12 @@ fn check(config: &Path) -> anyhow::Result<()> {
     }
     say_calibration(&settings)?;
     eprintln!("{}: good", config.display());
+    Ok(())
+}
+
+/// Its manifest reads, and says how questions are put.
+fn check_generator(settings: &GeneratorSettings, load: &LoadOptions) -> anyhow::Result<()> {
+    Generator::check(&ComparatorManifest::load(&settings.model)?, load)?;
     Ok(())
 }
 

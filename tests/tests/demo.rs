@@ -76,10 +76,13 @@ fn a_drone_is_flown_over_a_world_and_each_frame_is_answered() {
     assert!(summary["ms"]["embed"]["median"].as_f64().is_some_and(|ms| ms > 0.0), "{summary}");
     let answered = 36 - number(&summary, "/replaced");
     let fixes = std::fs::read_to_string(out.join("fixes.ndjson")).unwrap();
-    assert_eq!(fixes.lines().count() as u64, answered, "one answer for each frame but those replaced");
-    for fix in fixes.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+    let fixes: Vec<Value> = fixes.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for fix in &fixes {
         assert!(fix["captured_at"].is_string(), "the drone says when a frame was taken: {fix}");
     }
+    let (revisions, first): (Vec<&Value>, Vec<&Value>) = fixes.iter().partition(|fix| fix["revises"].is_string());
+    assert_eq!(first.len() as u64, answered, "one answer for each frame but those replaced");
+    assert!(revisions.iter().all(|fix| fix["models"]["comparator"] == "vlm-mini"), "{revisions:?}");
     assert!(said.contains("flight_002_0011.jpg") && said.contains("Recall@1 within 80 m"), "{said}");
     let page = check_page(&out, 36);
     assert_eq!((count(&page, "<image "), count(&page, "class=\"edge-of-map\"")), (1, 1));
@@ -152,16 +155,18 @@ fn what_does_not_fit_together_is_said() {
 }
 
 #[test]
-fn the_built_in_model_is_that_of_the_repository() {
+fn the_built_in_models_are_those_of_the_repository() {
     let cache = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(binary("geolocate"));
         command.args(arguments).env("XDG_CACHE_HOME", cache.path()).env("GEOLOCATED_MODELS", cache.path().join("none"));
         command.output().unwrap()
     };
-    let verified = run(&["models", "verify", "mini"]);
+    for (name, golden) in [("mini", "golden vectors reproduced"), ("vlm-mini", "golden margins reproduced")] {
+        let verified = succeeded(&run(&["models", "verify", name]));
+        assert!(verified.contains(golden), "{verified}");
+    }
     let listed = succeeded(&run(&["models", "list", "--json", "-"]));
-    assert!(succeeded(&verified).contains("golden vectors reproduced"));
-    assert!(listed.contains("\"built-in\""), "{listed}");
-    assert!(std::fs::read_dir(cache.path().join("geolocated/models")).unwrap().count() == 1);
+    assert_eq!(count(&listed, "\"built-in\""), 2, "{listed}");
+    assert_eq!(std::fs::read_dir(cache.path().join("geolocated/models")).unwrap().count(), 2);
 }

@@ -83,6 +83,9 @@ pub struct FixMessage {
     /// What a comparator said, or why it said nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<RerankPart>,
+    /// What a generator wrote; absent where none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<GeneratedPart>,
     /// The track of the camera; absent where none is kept, or where the frame is too old for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub track: Option<TrackPart>,
@@ -173,6 +176,24 @@ pub enum ProbeOutcome {
     Passed,
     /// It did not.
     Failed,
+}
+
+/// Where a generator says that the frame was taken. It is no fix: nothing says how far it may be off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratedPart {
+    /// Latitude in WGS 84 degrees; absent where no answer names a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lat: Option<f64>,
+    /// Longitude in WGS 84 degrees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lon: Option<f64>,
+    /// Name of the model.
+    pub model: String,
+    /// Answers that it wrote.
+    pub samples: usize,
+    /// Of those, answers that name a place; the position is their geometric median.
+    pub parsed: usize,
 }
 
 /// The index that answered.
@@ -272,6 +293,7 @@ impl FixMessage {
             candidates: candidates(prediction),
             dissimilar: prediction.dissimilar.iter().map(MessageCandidate::from).collect(),
             rerank: reranking.map(RerankPart::from),
+            generated: None,
             track: None,
             truncated: None,
             index: IndexPart {
@@ -311,6 +333,14 @@ impl FixMessage {
 
     fn json_bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
+    }
+}
+
+impl GeneratedPart {
+    /// What stands of it in a message.
+    pub fn new(model: &str, place: Option<(f64, f64)>, samples: usize, parsed: usize) -> Self {
+        let (lat, lon) = place.unzip();
+        Self { lat: lat.map(degrees), lon: lon.map(degrees), model: model.to_owned(), samples, parsed }
     }
 }
 
@@ -397,6 +427,7 @@ mod tests {
             candidates: vec![candidate.clone(); candidates],
             dissimilar: vec![candidate; candidates],
             rerank: None,
+            generated: None,
             track: None,
             truncated: None,
             index: IndexPart { generation: None, digest: "00".to_owned(), verified: true },

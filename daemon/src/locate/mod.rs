@@ -36,7 +36,7 @@ pub use certainty::{Certainty, Logistic, Radii, RadiusBand, StageCalibration, Te
 pub use context::{CameraContext, LastPicture, Located};
 pub use features::{FEATURE_NAMES, FEATURES, Features};
 pub use fix_message::{
-    FixMessage, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
+    FixMessage, GeneratedPart, IndexPart, MessageCandidate, MessageStatus, ModelsPart, ProbeOutcome, RerankPart, Stage,
     StageMilliseconds, View, timestamp,
 };
 pub use frame::{Frame, Hints, Prior};

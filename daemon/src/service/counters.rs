@@ -70,6 +70,10 @@ counters! {
     reranks_skipped,
     /// Frames that the comparator came back from when their retrieved answer had been published in its stead.
     reranks_late,
+    /// Frames that the generator was asked about, whatever came of it.
+    generator_asked,
+    /// Frames that it was not asked about because it was at work, warming up or off.
+    generator_skipped,
     /// Metadata fields or messages that were refused.
     metadata_refused,
     /// Messages on topics or of forms that mean nothing here.
@@ -78,7 +82,7 @@ counters! {
     commands_answered,
     /// Commands ignored because they were retained by the broker.
     commands_retained,
-    /// Second answers for a frame.
+    /// Second and further answers for a frame.
     fixes_revised,
     /// Fixes acknowledged by the broker.
     fixes_delivered,

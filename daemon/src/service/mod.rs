@@ -2,7 +2,7 @@
 //!
 //! Frames come in by MQTT and from the sources of the settings, and wait in the [`Inbox`], the newest per camera. One
 //! thread takes them through the pipeline and appends each answer to the outbox, whose own thread brings it to the disk.
-//! Another one asks a comparator about the newest, where there is one. One task owns the connection to the
+//! Another one asks a comparator about the newest, where there is one, and one more a generator. One task owns the connection to the
 //! broker; it empties the outbox by PUBACK alone.
 
 mod answers;
@@ -14,6 +14,7 @@ mod commands;
 mod counters;
 mod follower;
 mod generations;
+mod generator_stage;
 mod health;
 mod inbox;
 mod last;
@@ -38,7 +39,7 @@ mod worker;
 
 pub use counters::{Counter, Counters, CountersNow};
 pub use inbox::{Arrived, Inbox, InboxLimits, Taken};
-pub use marker::MARKER_FILE;
+pub use marker::MarkedModel;
 pub use metadata::FrameMetadata;
 pub use mqtt::TlsFiles;
 pub use outbox::{
@@ -48,7 +49,7 @@ pub use rerank_settings::{PublishStages, RerankSettings};
 pub use run::{RunError, run};
 pub use settings::{
     ActivateWhen, After, Broker, BrokerAddress, CameraSettings, Cameras, CommandSettings, FolderSettings, FrameTime,
-    GenerationSettings, MqttVersion, NmeaSettings, PublishSettings, Settings, SettingsError, SourceInput,
-    SourceSettings, TrackSettings, UpdateSettings,
+    GenerateWhen, GenerationSettings, GeneratorSettings, MqttVersion, NmeaSettings, PublishSettings, Settings,
+    SettingsError, SourceInput, SourceSettings, TrackSettings, UpdateSettings,
 };
 pub use topics::{InboundTopic, Topics};

@@ -1,6 +1,6 @@
 //! How the second stage runs, and which answers are published.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use quantized_models::ComparatorManifest;
 use serde::{Deserialize, Serialize};
@@ -37,11 +37,16 @@ pub struct RerankSettings {
 }
 
 impl RerankSettings {
-    /// Name of the comparator by its manifest, or of its folder where that cannot be read.
+    /// Name of the comparator.
     pub(super) fn name(&self) -> String {
-        match ComparatorManifest::load(&self.comparator) {
-            Ok(manifest) => manifest.name().to_owned(),
-            Err(_) => self.comparator.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        }
+        model_name(&self.comparator)
+    }
+}
+
+/// Name of a comparator or generator by its manifest, or of its folder where that cannot be read.
+pub(super) fn model_name(model: &Path) -> String {
+    match ComparatorManifest::load(model) {
+        Ok(manifest) => manifest.name().to_owned(),
+        Err(_) => model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     }
 }

@@ -18,6 +18,7 @@ use super::boot::next_boot;
 use super::camera_memory::CameraMemory;
 use super::follower::Follower;
 use super::generations::{GenerationsView, Keeper, KeeperParts, Live, Orders, Questions, Updater};
+use super::generator_stage::{GeneratorStage, GeneratorSurroundings};
 use super::health::Health;
 use super::link::{Phase, Shared, keep_connected, log_address};
 use super::outbox::{Outbox, OutboxFolder};
@@ -150,10 +151,12 @@ async fn work(shared: &Shared, heartbeat: &Arc<Heartbeat>) -> Result<(), RunErro
     let answers = Answers::new(outbox, counters, shared.boot, shared.index_created_at_ms);
     let answers = Arc::new(answers.told_to(shared.nmea.clone(), Arc::clone(&shared.measured)));
     let follower = Arc::new(Follower::new(shared.settings.track, shared.settings.cameras.clone()));
+    let generator = start_generator(shared, &answers)?;
     let worker = Worker {
         live: Arc::clone(&shared.live),
         inbox: Arc::clone(&shared.inbox),
-        second_stage: start_second_stage(shared, &answers, &follower)?,
+        second_stage: start_second_stage(shared, &answers, &follower, generator.clone())?,
+        generator,
         answers,
         follower,
         heartbeat: Arc::clone(heartbeat),
@@ -191,11 +194,13 @@ fn start_second_stage(
     shared: &Shared,
     answers: &Arc<Answers>,
     follower: &Arc<Follower>,
+    generator: Option<Arc<GeneratorStage>>,
 ) -> Result<Option<Arc<SecondStage>>, RunError> {
     let Some(settings) = shared.settings.rerank.clone() else { return Ok(None) };
     let around = Surroundings {
         answers: Arc::clone(answers),
         follower: Arc::clone(follower),
+        generator,
         counters: Arc::clone(&shared.counters),
         health: Arc::clone(&shared.health),
         state_dir: shared.settings.state_dir.clone(),
@@ -205,6 +210,23 @@ fn start_second_stage(
     // Nobody waits for its end: what it does after the stage was closed is of no consequence.
     drop(spawn("comparator", move || stage.run(&load, &live))?);
     Ok(Some(second_stage))
+}
+
+/// Starts the thread that asks the generator, where the settings name one. What is wrong with it costs no fix: `status`
+/// says it.
+fn start_generator(shared: &Shared, answers: &Arc<Answers>) -> Result<Option<Arc<GeneratorStage>>, RunError> {
+    let Some(settings) = shared.settings.generate.clone() else { return Ok(None) };
+    let around = GeneratorSurroundings {
+        answers: Arc::clone(answers),
+        counters: Arc::clone(&shared.counters),
+        health: Arc::clone(&shared.health),
+        state_dir: shared.settings.state_dir.clone(),
+        limits: shared.settings.decode,
+    };
+    let generator = Arc::new(GeneratorStage::new(settings, around));
+    let (stage, load) = (Arc::clone(&generator), shared.settings.load.clone());
+    drop(spawn("generator", move || stage.run(&load))?);
+    Ok(Some(generator))
 }
 
 /// No more frames, the answer in work is finished, and what waits is delivered if the broker takes it in time.

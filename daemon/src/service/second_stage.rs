@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use index_shards::ShardSet;
 use quantized_models::{ComparatorManifest, LoadOptions, Stopper};
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::Counters;
 use super::answers::Answers;
 use super::follower::Follower;
 use super::generations::Live;
+use super::generator_stage::GeneratorStage;
 use super::health::Health;
-use super::marker::{self, Found, MARKER_FILE, Marker};
+use super::marker::{self, Found, MarkedModel, Marker, identity};
 use super::{PublishStages, RerankSettings};
 use crate::assemble::{ComparatorChoice, assemble_reranker};
 use crate::calibration::missing_for_reranked;
@@ -28,8 +28,6 @@ use crate::locate::rerank::StoppedBy;
 use crate::locate::{FixMessage, Frame, Outcome, Pipeline, Prediction, RerankEnd, RerankPart, Reranking};
 use crate::reranker::{Reranked, Reranker};
 
-/// What `status` says about the comparator stands under this word.
-const SUBJECT: &str = "comparator";
 /// A comparator that has been at work for this long beyond its budget is reported.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// How long after its budget a kept answer is published without the comparator's.
@@ -60,9 +58,8 @@ struct Job {
     pipeline: Arc<Pipeline>,
     frame: Frame,
     prediction: Prediction,
-    wait_ms: Option<f64>,
-    /// The number of its answer, where that was kept back.
-    seq: Option<u64>,
+    /// The retrieved answer, with a number only where it was kept back.
+    message: FixMessage,
 }
 
 impl std::fmt::Debug for Job {
@@ -84,6 +81,8 @@ struct Held {
 pub(super) struct Surroundings {
     pub(super) answers: Arc<Answers>,
     pub(super) follower: Arc<Follower>,
+    /// Is offered every frame whose last answer is there.
+    pub(super) generator: Option<Arc<GeneratorStage>>,
     pub(super) counters: Arc<Counters>,
     pub(super) health: Arc<Health>,
     /// Folder for what must outlive the process.
@@ -133,31 +132,41 @@ impl SecondStage {
     ) {
         let camera = frame.camera.clone();
         if matches!(prediction.outcome, Outcome::Error(_)) || prediction.similar.is_empty() {
-            return self.around.answers.publish(&camera, message);
+            return self.publish_last(&frame, &prediction, &message);
         }
         if let Err(end) = self.promise() {
             self.around.counters.reranks_skipped.add_one();
             let skipped = Reranking::skipped(&self.comparator, self.settings.options.strategy, end);
             let rerank = Some(RerankPart::from(&skipped));
-            return self.around.answers.publish(&camera, FixMessage { rerank, ..message });
+            return self.publish_last(&frame, &prediction, &FixMessage { rerank, ..message });
         }
-        let (wait_ms, mut seq) = (message.ms.wait, None);
         if self.settings.publish == PublishStages::Final {
-            seq = Some(self.around.answers.reserve());
-            message.seq = seq;
+            message.seq = Some(self.around.answers.reserve());
             let budget = Duration::from_millis(self.settings.options.budget_ms.unwrap_or_default());
             let due = Instant::now() + budget + GRACE;
-            *lock(&self.held) = Some(Held { camera, message, due });
+            *lock(&self.held) = Some(Held { camera, message: message.clone(), due });
         } else {
-            self.around.answers.publish(&camera, message);
+            self.around.answers.publish(&camera, message.clone());
         }
-        let job = Job { pipeline: Arc::clone(pipeline), frame, prediction, wait_ms, seq };
+        let job = Job { pipeline: Arc::clone(pipeline), frame, prediction, message };
         let mut state = lock(&self.state);
         if matches!(*state, State::Promised) {
             *state = State::Waiting(Box::new(job));
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Publishes an answer that no other follows by the comparator.
+    fn publish_last(&self, frame: &Frame, prediction: &Prediction, message: &FixMessage) {
+        self.around.answers.publish(&frame.camera, message.clone());
+        self.offer(frame, prediction, message);
+    }
+
+    fn offer(&self, frame: &Frame, prediction: &Prediction, message: &FixMessage) {
+        if let Some(generator) = &self.around.generator {
+            generator.offer(frame, prediction, message);
+        }
     }
 
     /// Takes the comparator for the frame that is being answered, or says why it cannot be had.
@@ -180,7 +189,7 @@ impl SecondStage {
         let budget = Duration::from_millis(self.settings.options.budget_ms.unwrap_or_default());
         if busy_for > budget + STUCK_AFTER {
             let reason = format!("comparator {} is at work for {} s on one frame", self.comparator, busy_for.as_secs());
-            self.around.health.degrade(SUBJECT, &reason);
+            self.around.health.degrade(MarkedModel::Comparator.word(), &reason);
         }
     }
 
@@ -227,7 +236,7 @@ impl SecondStage {
             self.publish_kept(&camera, message, RerankEnd::Off);
         }
         if self.marked.load(Ordering::SeqCst) {
-            marker::remove(&self.around.state_dir.join(MARKER_FILE));
+            marker::remove(&self.around.state_dir, MarkedModel::Comparator);
         }
     }
 
@@ -275,7 +284,7 @@ impl SecondStage {
                 return None;
             }
         };
-        let mut marker = match Marker::find(&self.around.state_dir, &identity(&manifest)) {
+        let mut marker = match Marker::find(&self.around.state_dir, MarkedModel::Comparator, &identity(&manifest)) {
             Found::Clear(marker) => marker,
             Found::Suspected(reason) => {
                 self.leave_off(&reason);
@@ -283,7 +292,8 @@ impl SecondStage {
             }
         };
         if let Err(error) = marker.set() {
-            self.leave_off(&format!("reranking is off: {MARKER_FILE} cannot be written: {error}"));
+            let file = MarkedModel::Comparator.file();
+            self.leave_off(&format!("reranking is off: {file} cannot be written: {error}"));
             return None;
         }
         self.marked.store(true, Ordering::SeqCst);
@@ -321,7 +331,7 @@ impl SecondStage {
 
     fn leave_off(&self, reason: &str) {
         warn!(reason, "degraded");
-        self.around.health.degrade(SUBJECT, reason);
+        self.around.health.degrade(MarkedModel::Comparator.word(), reason);
     }
 
     /// The next frame; `None` when the stage is closed.
@@ -341,7 +351,8 @@ impl SecondStage {
     fn work(&self, reranker: &Reranker, marker: &mut Marker, job: &Job) {
         let Job { pipeline, frame, prediction, .. } = job;
         if let Err(error) = marker.set() {
-            self.leave_off(&format!("reranking pauses: {MARKER_FILE} cannot be written: {error}"));
+            let file = MarkedModel::Comparator.file();
+            self.leave_off(&format!("reranking pauses: {file} cannot be written: {error}"));
             return self.deliver_skipped(job, RerankEnd::Off);
         }
         let options = &self.settings.options;
@@ -357,11 +368,11 @@ impl SecondStage {
         };
         marker.clear(failure.is_none());
         match failure {
-            None => self.around.health.mend(SUBJECT),
+            None => self.around.health.mend(MarkedModel::Comparator.word()),
             Some(failure) => {
                 let reason = format!("comparator {}: {failure}", self.comparator);
                 warn!(camera = frame.camera, id = frame.id, reason, "not reranked");
-                self.around.health.degrade(SUBJECT, &reason);
+                self.around.health.degrade(MarkedModel::Comparator.word(), &reason);
             }
         }
         match reranked {
@@ -377,7 +388,7 @@ impl SecondStage {
 
     /// Publishes the second answer, as the settings say.
     fn deliver(&self, job: &Job, prediction: &Prediction) {
-        let Job { pipeline, frame, wait_ms, seq, .. } = job;
+        let Job { pipeline, frame, .. } = job;
         let ran = prediction.reranking.as_ref().is_some_and(Reranking::ran);
         let counters = &self.around.counters;
         if ran {
@@ -391,7 +402,7 @@ impl SecondStage {
         }
         let (id, camera) = (frame.id.as_str(), frame.camera.as_str());
         let mut message = FixMessage::new(pipeline, id, Some(camera), frame.captured_at_ms, prediction);
-        message.ms.wait = *wait_ms;
+        message.ms.wait = job.message.ms.wait;
         // What is watched and not published is not followed either.
         if self.settings.publish != PublishStages::Retrieved {
             message.track = self.around.follower.revise(pipeline, frame, prediction);
@@ -399,31 +410,25 @@ impl SecondStage {
         match self.settings.publish {
             PublishStages::Both if ran => {
                 message.revises = Some(frame.id.clone());
-                self.around.answers.publish(camera, message);
+                self.publish_last(frame, prediction, &message);
             }
             PublishStages::Final => {
                 let held = lock(&self.held).take();
                 if held.is_some() {
-                    message.seq = *seq;
-                    self.around.answers.publish(camera, message);
+                    message.seq = job.message.seq;
+                    self.publish_last(frame, prediction, &message);
                 } else {
                     counters.reranks_late.add_one();
+                    self.offer(frame, &job.prediction, &job.message);
                 }
             }
             PublishStages::Both | PublishStages::Retrieved => {
                 let (rerank, changed) = (message.rerank.as_ref(), first(prediction) != first(&job.prediction));
                 info!(camera, id, ?rerank, changed, lat = message.lat, lon = message.lon, "reranked, not published");
+                self.offer(frame, &job.prediction, &job.message);
             }
         }
     }
-}
-
-/// Name of a comparator and 12 digits of its files: what a marker is about.
-fn identity(manifest: &ComparatorManifest) -> String {
-    let mut hasher = Sha256::new();
-    manifest.files().iter().for_each(|file| hasher.update(&file.sha256));
-    let digest: String = hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}@{digest}", manifest.name())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -454,7 +459,7 @@ mod tests {
         let answers = Arc::new(Answers::new(Arc::clone(&outbox), Arc::clone(&counters), 1, 0));
         let follower = Arc::new(Follower::new(None, Cameras::default()));
         let (health_of_stage, state_dir) = (Arc::clone(&health), folder.to_owned());
-        let around = Surroundings { answers, follower, counters, health: health_of_stage, state_dir };
+        let around = Surroundings { answers, follower, generator: None, counters, health: health_of_stage, state_dir };
         let settings = RerankSettings {
             comparator: folder.join("no-such-vlm"),
             options: RerankOptions::default(),

@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::counters::CountersNow;
 use super::generations::View;
 use super::outbox::OutboxStats;
+use super::rerank_settings::model_name;
 use super::sensors::Sensors;
-use super::{PublishStages, Settings};
+use super::{GenerateWhen, PublishStages, Settings};
 use crate::locate::Pipeline;
 
 /// State of the device, retained.
@@ -60,6 +61,8 @@ pub(super) struct Info {
     encoder: Option<EncoderInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparator: Option<ComparatorInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generator: Option<GeneratorInfo>,
     /// Absent before the first generation is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<IndexInfo>,
@@ -88,6 +91,14 @@ struct ComparatorInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     budget_ms: Option<u64>,
     publish: PublishStages,
+}
+
+/// What the settings ask of the generator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct GeneratorInfo {
+    name: String,
+    when: GenerateWhen,
+    samples: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -135,6 +146,11 @@ impl Info {
                 max_comparisons: rerank.options.max_comparisons,
                 budget_ms: rerank.options.budget_ms,
                 publish: rerank.publish,
+            }),
+            generator: settings.generate.as_ref().map(|generate| GeneratorInfo {
+                name: model_name(&generate.model),
+                when: generate.when,
+                samples: generate.options.samples,
             }),
             index: pipeline.map(IndexInfo::from),
             generations,

@@ -13,6 +13,7 @@ use super::camera_memory::CameraMemory;
 use super::clock::now_ms;
 use super::follower::Follower;
 use super::generations::Live;
+use super::generator_stage::GeneratorStage;
 use super::inbox::Taken;
 use super::second_stage::SecondStage;
 use super::{Arrived, Counters, Inbox};
@@ -56,6 +57,7 @@ pub(super) struct Worker {
     pub(super) answers: Arc<Answers>,
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) second_stage: Option<Arc<SecondStage>>,
+    pub(super) generator: Option<Arc<GeneratorStage>>,
     pub(super) cameras: CameraMemory,
     /// Frames that waited for longer than this get no fix, milliseconds.
     pub(super) max_frame_age_ms: i64,
@@ -83,6 +85,9 @@ impl Worker {
             if let Some(second_stage) = &self.second_stage {
                 second_stage.publish_overdue();
             }
+        }
+        if let Some(generator) = &self.generator {
+            generator.close();
         }
         if let Some(second_stage) = &self.second_stage {
             second_stage.close();
@@ -129,7 +134,12 @@ impl Worker {
         message.track = self.follower.take(pipeline, (&frame, time_ms), &prediction, limited);
         match &self.second_stage {
             Some(second_stage) => second_stage.answer(pipeline, frame, message, prediction),
-            None => self.answers.publish(&frame.camera, message),
+            None => {
+                self.answers.publish(&frame.camera, message.clone());
+                if let Some(generator) = &self.generator {
+                    generator.offer(&frame, &prediction, &message);
+                }
+            }
         }
     }
 }

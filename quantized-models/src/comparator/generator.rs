@@ -114,6 +114,14 @@ impl Generator {
         Ok(generator)
     }
 
+    /// Sees whether the model of `manifest` can be asked questions with these options, without loading it.
+    ///
+    /// # Errors
+    /// As [`Generator::load`], as far as the manifest says.
+    pub fn check(manifest: &ComparatorManifest, options: &LoadOptions) -> Result<(), LoadError> {
+        written_by(manifest, options).map(|_| ())
+    }
+
     /// Name of the variant, from its manifest.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use csv::ByteRecord;
+use geolocated::generator::{PromptOptions, prompt};
 use h3o::CellIndex;
 use serde_json::json;
 
 use super::Candidate;
-use crate::systems::prompt::{PromptOptions, prompt};
 
 /// The chosen rows with all their columns, and the cell.
 pub(super) fn write_poses(path: &Path, header: &ByteRecord, chosen: &[(CellIndex, &Candidate)]) -> anyhow::Result<()> {

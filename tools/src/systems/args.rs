@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use geolocated::generator::{Form, Notation, Order, PromptOptions};
 use url::Url;
 
-use super::prompt::{Form, Notation, Order, PromptOptions};
 use crate::index_args::at_least_one;
 use crate::metrics::Threshold;
 

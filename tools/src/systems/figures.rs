@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use geolocated::generator::PromptOptions;
 use serde::Serialize;
 
 use super::aggregate::spread_m;
 use super::geodesy::geodesic_m;
 use super::neighbours::Neighbours;
-use super::prompt::PromptOptions;
 use super::questions::{Answer, Asked, Place, Tokens, counts};
 use crate::bootstrap;
 use crate::evaluation::Query;

@@ -1,19 +1,17 @@
 //! Published systems, run with our parts: `geolocate evaluate --system`.
 //!
 //! Retrieval is that of the daemon. What a system does with it lies here: `rag` and `sft` ask a [`generator`] for
-//! coordinates, a server or a model that runs here, and [`coordinate_text`] reads strictly what it writes.
+//! coordinates, a server or a model that runs here; question and reading are those of [`geolocated::generator`].
 
 pub mod aggregate;
 mod answer_cache;
 pub mod args;
-pub mod coordinate_text;
 mod figures;
 pub mod generator;
 mod geodesy;
 mod local;
 mod neighbours;
 mod openai;
-pub mod prompt;
 mod published;
 mod questions;
 mod report;
@@ -21,7 +19,6 @@ mod retrieval;
 mod run;
 mod sweep;
 mod sweep_table;
-mod text_angle;
 
 pub use self::report::SystemReport;
 pub use self::retrieval::{CheckEncoder, Reopen, Retrieval, SweptEncoder};

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use geolocated::generator::{NoAnswer, PromptOptions, place, prompt};
 use quantized_models::DecodeLimits;
 
-use super::coordinate_text::{NoAnswer, place};
 use super::generator::{GenerateError, Generator, Question, Written};
 use super::neighbours::{Neighbours, picture};
-use super::prompt::{PromptOptions, prompt};
 use crate::evaluation::Query;
 use crate::ordered::ordered_map;
 use crate::progress::Progress;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use geolocated::generator::geometric_median;
 use geolocated::locate::{Pipeline, Prediction};
 use h3o::{LatLng, Resolution};
 
-use super::aggregate::{cluster_vote, geometric_median, rescored_by_retrieval};
+use super::aggregate::{cluster_vote, rescored_by_retrieval};
 use super::answer_cache::Kept;
 use super::args::{GeneratorAt, SystemArgs};
 use super::figures::{RagFigures, SftFigures, SftRow, Within, error_m};

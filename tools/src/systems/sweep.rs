@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use geolocated::generator::{Form, Notation, Order, PromptOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,6 @@ use sha2::{Digest, Sha256};
 use super::args::SystemArgs;
 use super::figures::RagFigures;
 use super::neighbours::{Neighbours, retrieve};
-use super::prompt::{Form, Notation, Order, PromptOptions};
 use super::questions::Asking;
 use super::retrieval::{Retrieval, SweptEncoder};
 use super::run::Inputs;

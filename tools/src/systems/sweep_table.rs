@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use geolocated::generator::PromptOptions;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::figures::Within;
-use super::prompt::PromptOptions;
 use super::retrieval::Retrieval;
 use crate::explain::escaped;
 use crate::metrics::Threshold;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::super::PublishStages;
 use super::ActivateWhen;
 use super::cameras::CameraSection;
+use super::generator::GenerateSection;
 use super::publish::PublishSection;
 use super::sources::SourceSection;
 use super::tracks::TrackSection;
@@ -37,6 +38,7 @@ pub(super) struct SettingsFile {
     pub(super) fuse: FuseOptions,
     #[serde(default)]
     pub(super) rerank: RerankSection,
+    pub(super) generate: Option<GenerateSection>,
     #[serde(default)]
     pub(super) track: TrackSection,
     #[serde(default)]

@@ -3,6 +3,7 @@
 mod cameras;
 mod document;
 mod file;
+mod generator;
 mod publish;
 mod sources;
 mod tracks;
@@ -21,6 +22,7 @@ pub use self::cameras::{CameraSettings, Cameras};
 use self::document::{Document, overrides};
 pub use self::file::MqttVersion;
 use self::file::SettingsFile;
+pub use self::generator::{GenerateWhen, GeneratorSettings};
 pub use self::publish::{NmeaSettings, PublishSettings};
 pub use self::sources::{After, CommandSettings, FolderSettings, FrameTime, SourceInput, SourceSettings};
 pub use self::tracks::TrackSettings;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub fuse: FuseOptions,
     /// How a comparator looks at them; `None` without one.
     pub rerank: Option<RerankSettings>,
+    /// What writes where frames were taken; `None` where nothing does.
+    pub generate: Option<GeneratorSettings>,
     /// How certain answers are, as `geolocate calibrate` wrote it; `None` where no radii are published.
     pub calibration: Option<PathBuf>,
     /// How the frames of a camera are put together over time; `None` where they are not.

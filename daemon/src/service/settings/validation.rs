@@ -44,6 +44,7 @@ impl Validation<'_> {
             device: file.device.name,
             load: self.models(&file.models, &state_dir)?,
             rerank: self.rerank(&file.rerank, &file.models, &state_dir)?,
+            generate: file.generate.as_ref().map(|generate| self.generate(generate)).transpose()?,
             update: file.update.map(|update| self.update(&update, generations.is_some())).transpose()?,
             metrics: file.metrics.as_ref().map(|metrics| self.metrics(metrics)).transpose()?,
             encoder: self.encoder(file.models.encoder.as_deref(), generations.is_some())?,

@@ -2,7 +2,7 @@
 //! of having ended the daemon, and a runtime loads it and reproduces its golden comparisons.
 
 use geolocated::reranker::check_pictures;
-use geolocated::service::{MARKER_FILE, Settings};
+use geolocated::service::{MarkedModel, Settings};
 use index_shards::ShardSet;
 use quantized_models::{Comparator, ComparatorManifest};
 
@@ -15,7 +15,7 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
         Err(error) => return vec![Finding::wrong("comparator", error, "add or pull the comparator again")],
     };
     let mut findings = Vec::new();
-    let marker = settings.state_dir.join(MARKER_FILE);
+    let marker = settings.state_dir.join(MarkedModel::Comparator.file());
     if marker.is_file() {
         let what = format!("{}: a daemon ended, or runs, in the middle of a comparison", marker.display());
         let mend = "unless it runs right now: see the log for what it died of, then remove the file";

@@ -3,6 +3,7 @@
 mod comparator;
 mod finding;
 mod generations;
+mod generator;
 mod index;
 mod model;
 mod surroundings;
@@ -76,6 +77,7 @@ fn findings(args: &DoctorArgs) -> Vec<Finding> {
         findings.extend(model::findings(&settings, encoder, args.full));
     }
     findings.extend(comparator::findings(&settings));
+    findings.extend(generator::findings(&settings));
     findings.push(surroundings::broker(&settings.broker));
     findings
 }

@@ -263,7 +263,7 @@ mod tests {
             for answer in [
                 format!("{lat:.6}, {lon:.6}"),
                 format!("{{\"latitude\": {lat:.6}, \"longitude\": {lon:.6}}}"),
-                crate::systems::prompt::dms(lat, lon),
+                crate::generator::dms(lat, lon),
             ] {
                 let found = place(&answer);
                 proptest::prop_assert!(found.is_ok_and(|found| same(found, (lat, lon))), "{answer}: {found:?}");
