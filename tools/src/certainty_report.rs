@@ -281,7 +281,7 @@ mod tests {
                 place_m: Some(error_m),
                 is_fix: true,
                 cosine: Some(0.5),
-                certainty: Some(Certainty { confidence, mapped: None, radii, withheld: None }),
+                certainty: Some(Certainty { confidence, mapped: None, spread: 1.0, radii, withheld: None }),
                 ..Belief::default()
             },
         }

@@ -33,8 +33,11 @@ pub struct RerankFigures {
     pub stopped_by: BTreeMap<&'static str, usize>,
     /// Queries whose probes the comparator passed, and failed.
     pub probes: BTreeMap<&'static str, usize>,
-    /// By threshold in metres: how often the best candidate came to lie within it, and no longer did.
+    /// By threshold in metres: how often the best candidate came to lie within it, and no longer did, against the most
+    /// similar one.
     pub top1: Ordered<Gain>,
+    /// The same against the candidate that weighs most by retrieval, where reranking starts: what the comparator brings.
+    pub leader: Ordered<Gain>,
     /// The same of the published position.
     pub fix: Ordered<Gain>,
     /// By threshold in metres: share of queries with such a reference among those that could be moved to the top. No
@@ -125,8 +128,9 @@ impl RerankFigures {
             worsened: moved(false),
             stopped_by: counts(second.iter().map(|second| second.reranking.end.as_str())),
             probes: counts(second.iter().filter_map(|second| second.reranking.probe_passed).map(passed)),
-            top1: gains(&before, &after, thresholds, |judged, metres| judged.found(1, metres)),
-            fix: gains(&before, &after, thresholds, Judged::within),
+            top1: gains(thresholds, |metres| changes(&before, &after, |judged| judged.found(1, metres))),
+            leader: gains(thresholds, |metres| second.iter().map(|second| led(second, metres)).collect()),
+            fix: gains(thresholds, |metres| changes(&before, &after, |judged| judged.within(metres))),
             ceiling: ceiling(queries, number, thresholds),
             pairwise: pairwise(&second, thresholds),
             pointwise: pointwise(&second, strategy, thresholds),
@@ -152,7 +156,7 @@ impl RerankFigures {
         if let Some(labels) = &self.labels {
             text += &labels.text(self.strategy.as_str());
         }
-        for (threshold, gain) in &self.top1.0 {
+        for (threshold, gain) in &self.leader.0 {
             let [low, high] = gain.interval;
             let _ = write!(
                 text,
@@ -219,18 +223,26 @@ fn count_moved(queries: &[&Answered], number: usize, nearer: bool) -> usize {
     queries.iter().filter(is_moved).count()
 }
 
-fn gains(
-    before: &[&Judged],
-    after: &[Judged],
-    thresholds: &[Threshold],
-    is_right: impl Fn(&Judged, f64) -> bool,
-) -> Ordered<Gain> {
+/// For each query, whether it was right before and after.
+fn changes(before: &[&Judged], after: &[Judged], is_right: impl Fn(&Judged) -> bool) -> Vec<(bool, bool)> {
+    before.iter().zip(after).map(|(before, after)| (is_right(before), is_right(after))).collect()
+}
+
+/// Whether the candidate that weighs most by retrieval lies within so many metres, and whether the best one does after
+/// what the comparator said, as far as that counts.
+fn led(second: &SecondAnswer, metres: f64) -> (bool, bool) {
+    let heaviest = second.candidates.iter().reduce(|a, b| if b.log_weight > a.log_weight { b } else { a });
+    let before = heaviest.is_some_and(|found| found.metres <= metres);
+    let counts = second.reranking.comparisons > 0 && second.ranking.stopped_by.keeps_answers();
+    (before, if counts { second.judged.found(1, metres) } else { before })
+}
+
+/// What was gained and lost within each threshold; `changes` are those within so many metres.
+fn gains(thresholds: &[Threshold], changes: impl Fn(f64) -> Vec<(bool, bool)>) -> Ordered<Gain> {
     let gain = |threshold: &Threshold| {
-        let right = |judged: &Judged| is_right(judged, threshold.metres);
-        let change = |(before, after): (&&Judged, &Judged)| {
-            f64::from(u8::from(right(after))) - f64::from(u8::from(right(before)))
-        };
-        let changes: Vec<f64> = before.iter().zip(after).map(change).collect();
+        let number = |is_right| f64::from(u8::from(is_right));
+        let changes: Vec<f64> =
+            changes(threshold.metres).into_iter().map(|(before, after)| number(after) - number(before)).collect();
         let gain = Gain {
             gained: changes.iter().filter(|change| **change > 0.0).count(),
             lost: changes.iter().filter(|change| **change < 0.0).count(),

@@ -17,6 +17,9 @@ pub struct Certainty {
     /// Probability that the frame shows mapped ground at all, in [0, 1]; absent where no frames from outside were there
     /// to fit it.
     pub mapped: Option<f64>,
+    /// How many times as far from its place as the spread of the candidates says an answer of this confidence lies, where
+    /// its place is the right one: factor of a standard deviation.
+    pub spread: f64,
     /// How far a published fix may be off; absent where there is no fix, or where the calibration promises nothing.
     pub radii: Option<Radii>,
     /// The position that was not published because its confidence is too low.
@@ -137,7 +140,8 @@ impl StageCalibration {
         }
         let Some(features) = Features::of(prediction, options) else { return };
         let (mapped, confidence) = self.probabilities(&features);
-        let mut certainty = Certainty { confidence, mapped, radii: None, withheld: None };
+        let spread = self.band(confidence).map_or(1.0, |band| band.sigmas_68 / SIGMAS_OF_68);
+        let mut certainty = Certainty { confidence, mapped, spread, radii: None, withheld: None };
         if let Outcome::Fix(fix) = prediction.outcome {
             if self.least_confidence.is_some_and(|least| confidence <= least) {
                 certainty.withheld = Some(fix);
@@ -149,9 +153,13 @@ impl StageCalibration {
         prediction.certainty = Some(certainty);
     }
 
+    fn band(&self, confidence: f64) -> Option<&RadiusBand> {
+        self.radius.iter().rev().find(|band| confidence > band.above).or(self.radius.first())
+    }
+
     fn radii(&self, confidence: f64, prediction: &Prediction) -> Option<Radii> {
         let mode = prediction.posterior.modes.first()?;
-        let band = self.radius.iter().rev().find(|band| confidence > band.above).or(self.radius.first())?;
+        let band = self.band(confidence)?;
         let sigma_m = mode.sigma_m();
         let scale = (band.sigmas_68 / SIGMAS_OF_68).powi(2);
         let radius_68_m = band.sigmas_68 * sigma_m;

@@ -65,6 +65,8 @@ fn every_strategy_is_held_against_retrieval_alone() {
         let (gained, lost) = (gain["gained"].as_f64().unwrap(), gain["lost"].as_f64().unwrap());
         let difference = gain["difference"].as_f64().unwrap();
         assert!((difference - (gained - lost) / queries as f64).abs() < 1e-12, "{gain}");
+        let leader = &figures["leader"]["25"];
+        assert!(leader["gained"].as_u64().unwrap() + leader["lost"].as_u64().unwrap() <= queries, "{leader}");
         let after = figures["recall"]["1"]["25"].as_f64().unwrap();
         assert!((after - alone("1") - difference).abs() < 1e-12, "{figures:#}");
         assert!(after <= figures["ceiling"]["25"].as_f64().unwrap() + 1e-12, "{figures:#}");

@@ -15,9 +15,9 @@ const SAME: f64 = 4.0;
 const PLANE_FITS_M: f64 = 20_000.0;
 /// Within so many deviations of its centre all hypotheses are one mode.
 const MODE_DEVIATIONS: f64 = 3.0;
-/// A mode is at least this wide, metres, and as wide as so many times the deviation of what was seen.
+/// A mode is at least this wide, metres, and as wide as so many times the extent of what was seen.
 const LEAST_MODE_M: f64 = 10.0;
-const MODE_OF_SEEN: f64 = 3.0;
+const MODE_OF_EXTENT: f64 = 3.0;
 /// Modes whose weights differ by less than this are as good as one another.
 const NEARLY: f64 = 0.99;
 /// Relative and absolute deviation of a speed that comes with a frame.
@@ -32,8 +32,8 @@ pub(super) struct Belief {
     hypotheses: Vec<Hypothesis>,
     elsewhere: f64,
     beyond: f64,
-    /// Deviation of the newest sightings, metres.
-    seen_m: f64,
+    /// Extent of the newest sightings, metres.
+    extent_m: f64,
 }
 
 /// The place around which most weight lies.
@@ -52,7 +52,7 @@ pub(super) struct Mode {
 impl Belief {
     /// Nothing is known.
     pub(super) fn blank() -> Self {
-        Self { plane: Plane::at(0.0, 0.0), hypotheses: Vec::new(), elsewhere: 1.0, beyond: 0.0, seen_m: 0.0 }
+        Self { plane: Plane::at(0.0, 0.0), hypotheses: Vec::new(), elsewhere: 1.0, beyond: 0.0, extent_m: 0.0 }
     }
 
     /// What is believed `dt_s` seconds later, once `observation` is there, which comes after `before`.
@@ -72,7 +72,7 @@ impl Belief {
             next.leave(dt_s, options);
         }
         if let Some(seen) = evidence.seen.first() {
-            next.seen_m = seen.deviation_m;
+            next.extent_m = seen.extent_m;
         }
         let speed_m_s = observation.speed_m_s.map_or(motion.speed_m_s, |speed| speed * 0.5_f64.sqrt() + SPEED_M_S);
         next.weigh(&evidence, speed_m_s, options);
@@ -198,7 +198,7 @@ impl Belief {
     pub(super) fn mode(&self) -> Option<Mode> {
         let reach = |centre: &Hypothesis| {
             let deviation_m = centre.pp.eigenvalues().0.sqrt();
-            (MODE_DEVIATIONS * deviation_m).max(MODE_OF_SEEN * self.seen_m).max(LEAST_MODE_M)
+            (MODE_DEVIATIONS * deviation_m).max(MODE_OF_EXTENT * self.extent_m).max(LEAST_MODE_M)
         };
         let held =
             |centre: &Hypothesis, reach_m: f64, one: &Hypothesis| (one.position - centre.position).length() <= reach_m;

@@ -25,6 +25,7 @@ pub(super) struct Clue {
 pub(super) struct Seen {
     pub(super) place: Vector,
     pub(super) deviation_m: f64,
+    pub(super) extent_m: f64,
     /// How many times as likely the frame is from there as from a place drawn at random.
     pub(super) factor: f64,
 }
@@ -72,6 +73,7 @@ impl Evidence {
         let seen = |clue: &Clue| Seen {
             place: plane.project(clue.sighting.lat_deg, clue.sighting.lon_deg),
             deviation_m: clue.sighting.deviation_m,
+            extent_m: clue.sighting.extent_m,
             factor: gain * weight(clue),
         };
         Self { seen: clues.iter().map(seen).collect(), unseen: gain * floor + options.clutter, beyond, places }
@@ -114,6 +116,7 @@ mod tests {
             lon_deg: 8.0,
             log_weight: *log_weight,
             deviation_m: 25.0,
+            extent_m: 25.0,
         };
         let sightings = weights.iter().enumerate().map(sighting).collect();
         Observation {

@@ -4,6 +4,9 @@ use super::evidence::Clue;
 use crate::locate::fuse::log_weights;
 use crate::locate::{Frame, FuseOptions, Hints, Outcome, Pipeline, Prediction};
 
+/// No sighting is more exact than this, metres.
+const LEAST_DEVIATION_M: f64 = 1.0;
+
 /// A place that a frame may show.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sighting {
@@ -15,6 +18,8 @@ pub struct Sighting {
     pub log_weight: f64,
     /// How far the camera may be from there along each axis, one standard deviation in metres, positive.
     pub deviation_m: f64,
+    /// How far the ground that it shows reaches from there, metres, positive.
+    pub extent_m: f64,
 }
 
 /// All that one frame says to the track of its camera.
@@ -69,6 +74,8 @@ impl Observation {
                 && sighting.log_weight.is_finite()
                 && sighting.deviation_m > 0.0
                 && sighting.deviation_m.is_finite()
+                && sighting.extent_m > 0.0
+                && sighting.extent_m.is_finite()
         };
         self.sightings.iter().filter(sound).map(|sighting| Clue { sighting: *sighting, share: 0.0 })
     }
@@ -104,7 +111,8 @@ fn beyond(prediction: &Prediction, scale: &Scale<'_>) -> Option<f64> {
     Some(odds(mapped) / odds(share)).filter(|beyond| !beyond.is_nan())
 }
 
-/// Candidates with their weights. Those of a reranking that counts weigh as that says; further ones, of which it says
+/// Candidates with their weights, and as far from the camera as their extent says, or as a calibration found such to be.
+/// Those of a reranking that counts weigh as that says; further ones, of which it says
 /// nothing, weigh as the retrieval does, and not more than the least of those.
 fn sightings(prediction: &Prediction, scale: &Scale<'_>) -> Vec<Sighting> {
     let Prediction { similar, further, dissimilar, .. } = prediction;
@@ -122,10 +130,12 @@ fn sightings(prediction: &Prediction, scale: &Scale<'_>) -> Vec<Sighting> {
             *weight = ranked;
         }
     }
+    let spread = prediction.certainty.map_or(1.0, |certainty| certainty.spread);
     let sighting = |(candidate, log_weight): (&crate::locate::Candidate, f64)| {
         let (lat_deg, lon_deg) = candidate.puts_at();
-        let deviation_m = candidate.extent_m.unwrap_or(scale.fuse.same_place_m / 2.0).max(1.0);
-        Sighting { lat_deg, lon_deg, log_weight, deviation_m }
+        let extent_m = candidate.extent_m.unwrap_or(scale.fuse.same_place_m / 2.0).max(LEAST_DEVIATION_M);
+        let deviation_m = (extent_m * spread).max(LEAST_DEVIATION_M);
+        Sighting { lat_deg, lon_deg, log_weight, deviation_m, extent_m }
     };
     all.iter().zip(weights).map(sighting).collect()
 }

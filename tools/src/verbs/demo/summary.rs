@@ -268,9 +268,11 @@ impl fmt::Display for DemoReport {
         writeln!(f, "\nof the mapped ground: {queries} frames")?;
         write!(f, "{}", self.figures)?;
         if !self.stages.is_empty() {
-            let recall = |(name, figures): &(String, Figures)| format!("{:.2} {name}", figures.recall_at_1);
-            let stages: Vec<String> = self.stages.0.iter().map(recall).collect();
-            writeln!(f, "  the comparator looked at {} of them: Recall@1 {}", self.looked_at, stages.join(", "))?;
+            let fixes = |(name, figures): &(String, Figures)| {
+                format!("{name} {} right of {} fixes", figures.right_fixes, figures.fixes)
+            };
+            let stages: Vec<String> = self.stages.0.iter().map(fixes).collect();
+            writeln!(f, "  the comparator looked at {} of them: {}", self.looked_at, stages.join(", "))?;
         }
         for (name, refusals) in [("other ground", &self.outside), ("bad frames", &self.bad)] {
             if !refusals.is_empty() {

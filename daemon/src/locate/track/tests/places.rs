@@ -104,6 +104,7 @@ fn one_candidate_none_and_numbers_that_are_none_make_no_trouble() {
         Sighting { lat_deg: f64::INFINITY, ..here },
         Sighting { lon_deg: f64::NAN, ..here },
         Sighting { deviation_m: 0.0, ..here },
+        Sighting { extent_m: f64::NAN, ..here },
         Sighting { log_weight: f64::MAX, ..here },
         Sighting { log_weight: f64::MIN, ..here },
     ];

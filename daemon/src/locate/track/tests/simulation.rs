@@ -46,7 +46,7 @@ impl Country {
 
     pub(super) fn sighting(&self, at: Vector, log_weight: f64) -> Sighting {
         let (lat_deg, lon_deg) = self.plane.unproject(at);
-        Sighting { lat_deg, lon_deg, log_weight, deviation_m: SEEN_M }
+        Sighting { lat_deg, lon_deg, log_weight, deviation_m: SEEN_M, extent_m: SEEN_M }
     }
 
     fn anywhere(&mut self) -> Vector {

@@ -10,11 +10,9 @@ use super::{escaped, symbol};
 /// Title and figures.
 pub(super) fn head(plan: &Plan, report: &DemoReport) -> String {
     let mut tiles = String::new();
+    tiles += &recall_tile("Recall@1", &report.figures, report.queries);
     for (name, figures) in &report.stages.0 {
-        tiles += &recall_tile(&format!("Recall@1, {name}"), figures, report.looked_at);
-    }
-    if report.stages.is_empty() {
-        tiles += &recall_tile("Recall@1", &report.figures, report.queries);
+        tiles += &stage_tile(name, figures, report.looked_at);
     }
     tiles += &error_tile(&report.figures);
     tiles += &undecided_tile(&report.figures, report.queries);
@@ -53,6 +51,15 @@ fn recall_tile(title: &str, figures: &Figures, queries: usize) -> String {
         percent(high)
     );
     tile("", title, &percent(figures.recall_at_1), &text)
+}
+
+/// Fixes of one stage over the frames that have all stages, so that they can be compared.
+fn stage_tile(name: &str, figures: &Figures, looked_at: usize) -> String {
+    let text = format!(
+        "fixes lie within {:.0} m, of the {looked_at} frames that the comparator looked at",
+        figures.right_within_m
+    );
+    tile("", &format!("Right, {name}"), &format!("{} of {}", figures.right_fixes, figures.fixes), &text)
 }
 
 fn error_tile(figures: &Figures) -> String {
