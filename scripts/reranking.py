@@ -155,14 +155,9 @@ def gain(lines, of=lambda line: after(line) - before(line)):
     return shown((mean, low, high), True) + ("" if low > 0 or high < 0 else ", no gain")
 
 
-def median(values):
-    values = sorted(values)
-    return values[len(values) // 2] if values else math.nan
-
-
 def strategies(towns, folder):
     print("\n| setting | strategy | queries | Recall@1 by similarity | by retrieval's weights | after | gain (95 %) "
-          "| gain of positions (95 %) | asked | ms, median |" + "\n" + "|---" * 10 + "|")
+          "| gain of positions (95 %) | asked |" + "\n" + "|---" * 9 + "|")
     for setting in ("easy", "hard", "cross_view"):
         found = of_setting(towns, folder, setting, ASKED[setting], OPEN)
         for word in ASKED[setting]:
@@ -179,8 +174,8 @@ def strategies(towns, folder):
 def row(setting, name, lines):
     asked = sum(len(line["comparisons"]) + len(line["answers"]) for line in lines) / len(lines)
     shares = " | ".join(f"{interval(lines, of)[0]:.3f}" for of in (by_similarity, before, after))
-    print(f"| {setting} | {name} | {len(lines)} | {shares} | {gain(lines)} | {gain(lines, fix_gain)} | {asked:.1f} "
-          f"| {median([line['ms'] for line in lines]):.0f} |", flush=True)
+    print(f"| {setting} | {name} | {len(lines)} | {shares} | {gain(lines)} | {gain(lines, fix_gain)} | {asked:.1f} |",
+          flush=True)
 
 
 def margin(line):

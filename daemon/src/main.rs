@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -43,7 +42,7 @@ enum Verb {
     },
 }
 
-fn main() -> ExitCode {
+fn main() {
     environment::ensure(&[environment::NO_TELEMETRY, environment::TRIM_MEMORY]);
     let arguments = Arguments::parse();
     log_to_stderr();
@@ -51,13 +50,16 @@ fn main() -> ExitCode {
         Verb::Run { config } => run(config).with_context(|| format!("{} cannot be run", config.display())),
         Verb::Check { config } => check(config).with_context(|| format!("{} does not hold", config.display())),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    let status = match done {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("geolocated: {error:#}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    // Without the destructors of libraries: a model may still be loaded or at work on its thread, and the runtime must not
+    // be taken apart under it.
+    signal_hook::low_level::exit(status)
 }
 
 fn check(config: &Path) -> anyhow::Result<()> {

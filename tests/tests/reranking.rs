@@ -517,3 +517,18 @@ fn a_comparator_of_a_real_size_is_rejected_by_its_probe() {
     eprintln!("anonymous memory: {} MiB", scene.daemon.anonymous_bytes() >> 20);
     scene.stop();
 }
+
+#[test]
+fn a_daemon_that_is_stopped_while_its_comparator_loads_ends_well() {
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../quantized-models/mini/vlm-mini");
+    let test = "a_daemon_that_is_stopped_while_its_comparator_loads_ends_well";
+    let Some(mut scene) = Scene::start_with(test, &built_in.canonicalize().unwrap(), ALWAYS) else { return };
+    for boot in 1..=12 {
+        scene.wait_for_start(boot);
+        // Somewhere in the middle of it.
+        std::thread::sleep(Duration::from_millis(30 * boot));
+        let (status, _) = scene.daemon.stop();
+        assert!(status.success() && !scene.marker().exists(), "{status}\n{}", scene.daemon.log());
+        scene.daemon = Daemon::start(&scene.config());
+    }
+}
