@@ -111,15 +111,24 @@ def by_similarity(line):
     return line["candidates"][0]["metres"] <= WITHIN_M
 
 
-def before(line):
-    """The reference that weighs most by retrieval, once those around it were held against the frame, too: what reranking
-    starts from."""
+def by_weight(line):
+    """The reference that weighs most by retrieval, once those around it were held against the frame, too."""
     return max(line["candidates"], key=lambda found: found["log_weight"])["metres"] <= WITHIN_M
 
 
-def after(line):
+def start_of(lines):
+    """What reranking must beat: the better one of the two first candidates that retrieval has."""
+    return max((by_weight, by_similarity), key=lambda of: sum(map(of, lines)))
+
+
+def after(line, start):
     counts = line["stopped_by"] in ("finished", "settled", "budget", "deadline") and line["order"]
-    return line["candidates"][line["order"][0]]["metres"] <= WITHIN_M if counts else before(line)
+    return line["candidates"][line["order"][0]]["metres"] <= WITHIN_M if counts else start(line)
+
+
+def reranked(lines):
+    start = start_of(lines)
+    return lambda line: after(line, start)
 
 
 def fix_gain(line):
@@ -150,8 +159,9 @@ def shown(figures, signed=False):
     return f"{form.format(figures[0])} ({form.format(figures[1])} to {form.format(figures[2])})"
 
 
-def gain(lines, of=lambda line: after(line) - before(line)):
-    mean, low, high = interval(lines, of)
+def gain(lines, of=None):
+    start = start_of(lines)
+    mean, low, high = interval(lines, of or (lambda line: after(line, start) - start(line)))
     return shown((mean, low, high), True) + ("" if low > 0 or high < 0 else ", no gain")
 
 
@@ -173,7 +183,7 @@ def strategies(towns, folder):
 
 def row(setting, name, lines):
     asked = sum(len(line["comparisons"]) + len(line["answers"]) for line in lines) / len(lines)
-    shares = " | ".join(f"{interval(lines, of)[0]:.3f}" for of in (by_similarity, before, after))
+    shares = " | ".join(f"{interval(lines, of)[0]:.3f}" for of in (by_similarity, by_weight, reranked(lines)))
     print(f"| {setting} | {name} | {len(lines)} | {shares} | {gain(lines)} | {gain(lines, fix_gain)} | {asked:.1f} |",
           flush=True)
 
@@ -203,11 +213,11 @@ def where(towns, folder):
     for low, high in ((0, 0.25), (0.25, 0.5), (0.5, 1), (1, 2), (2, 4), (4, 8), (8, math.inf)):
         some = [line for line in lines if low <= margin(line) < high]
         if some:
-            print(f"| {low} to {high} | {len(some)} | {interval(some, before)[0]:.3f} | {gain(some)} |")
+            print(f"| {low} to {high} | {len(some)} | {interval(some, by_weight)[0]:.3f} | {gain(some)} |")
     print("\n| season of the frame (the map's is summer) | queries | Recall@1 before | gain (95 %) |\n|---|---|---|---|")
     for season in sorted({line["columns"].get("season", "") for line in lines}):
         some = [line for line in lines if line["columns"].get("season", "") == season]
-        print(f"| {season} | {len(some)} | {interval(some, before)[0]:.3f} | {gain(some)} |")
+        print(f"| {season} | {len(some)} | {interval(some, by_weight)[0]:.3f} | {gain(some)} |")
     print("\n| the wrong candidate is so far off, m | comparisons | right (95 %) |\n|---|---|---|")
     judged = list(pairs(lines))
     for low, high in ((80, 160), (160, 320), (320, 640), (640, math.inf), (80, math.inf)):
@@ -253,8 +263,8 @@ def probes(towns, folder):
         lines = answers(folder, towns.map(seed), pictures, ["adaptive"], OPEN | {"probes": 2, "max_comparisons": 2},
                         extra=("--dissimilar", way))
         asked = [line for line in lines if line.get("probe")]
-        values = [(sum(line["probe"]["margins"]) / len(line["probe"]["margins"]), before(line)) for line in asked]
-        passed = {word: [line["probe"]["passed"] for line in asked if before(line) == word] for word in (True, False)}
+        values = [(sum(line["probe"]["margins"]) / len(line["probe"]["margins"]), by_weight(line)) for line in asked]
+        passed = {word: [line["probe"]["passed"] for line in asked if by_weight(line) == word] for word in (True, False)}
         shares = [f"{sum(found) / max(1, len(found)):.3f}" for found in passed.values()]
         print(f"| {way} | {len(asked)} | {auroc(values):.3f} | {shares[0]} | {shares[1]} |", flush=True)
 
@@ -312,9 +322,9 @@ def real(_towns, folder):
             lines = answers(folder, shard, pictures, ["adaptive"], options)
             for line in lines:
                 line["flight"] = line["query"]
-            cells.append(f"{interval(lines, after)[0]:.3f} | {gain(lines)}")
+            cells.append(f"{interval(lines, reranked(lines))[0]:.3f} | {gain(lines)}")
         print(f"| {name}{', sparse' if split == 'split_sparse.csv' else ''} | {metres} | {len(lines)} "
-              f"| {interval(lines, by_similarity)[0]:.3f} | {interval(lines, before)[0]:.3f} | {' | '.join(cells)} "
+              f"| {interval(lines, by_similarity)[0]:.3f} | {interval(lines, by_weight)[0]:.3f} | {' | '.join(cells)} "
               f"| {gain(lines, fix_gain)} |", flush=True)
 
 

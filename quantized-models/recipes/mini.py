@@ -136,7 +136,7 @@ def export_comparator(arguments: argparse.Namespace) -> int:
         comparisons=arguments.comparisons,
         blocks_independent=True,
         all_rows=True,
-        temperature=arguments.temperature,
+        perception_noise_nats=arguments.perception_noise_nats,
         is_named_whole=True,
     )
     report = Export(request).run()
@@ -243,7 +243,9 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--queries", type=Path, required=True, metavar="DIR", help="pictures of views")
     verb.add_argument("--most-pictures", type=int, default=60, help="of both, at most (%(default)s)")
     verb.add_argument("--comparisons", type=int, default=200, help="drawn from them at random (%(default)s)")
-    verb.add_argument("--temperature", type=float, default=1.0, help="what answers are divided by (%(default)s)")
+    verb.add_argument(
+        "--perception-noise-nats", type=float, default=0.0, help="how far off all its answers are alike (%(default)s)"
+    )
     verb.add_argument("--report", type=Path, metavar="JSON", help="write figures there, too")
     return top
 

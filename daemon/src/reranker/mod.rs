@@ -78,10 +78,11 @@ impl Reranker {
         Self { comparator, cache, cache_failed: AtomicBool::new(false), list_limit, costs }
     }
 
-    /// `options` for this comparator: what its answers cost, and how sure they are.
+    /// `options` for this comparator: what its answers cost, and how far off they are, if that is more.
     fn fitted(&self, options: &RerankOptions) -> RerankOptions {
-        let temperature = options.posterior.temperature * self.comparator.temperature();
-        let posterior = PosteriorOptions { temperature, ..options.posterior };
+        let perception_noise_nats =
+            options.posterior.perception_noise_nats.max(self.comparator.perception_noise_nats());
+        let posterior = PosteriorOptions { perception_noise_nats, ..options.posterior };
         RerankOptions { costs: self.costs, posterior, ..options.clone() }
     }
 

@@ -66,7 +66,7 @@ impl Parts<'_> {
             decoder: Decoder::new(decoder, spec, width, manifest.name()),
             prompts,
             blocks_independent: manifest.blocks_independent(),
-            temperature: manifest.temperature(),
+            perception_noise_nats: manifest.perception_noise_nats(),
             stopper: Stopper::default(),
             times: Times::default(),
             margin_error: 0.0,

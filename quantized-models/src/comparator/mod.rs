@@ -72,7 +72,7 @@ pub struct Comparator {
     decoder: Decoder,
     prompts: Prompts,
     blocks_independent: bool,
-    temperature: f64,
+    perception_noise_nats: f64,
     stopper: Stopper,
     times: Times,
     margin_error: f32,
@@ -148,11 +148,11 @@ impl Comparator {
         self.blocks_independent
     }
 
-    /// What its answers are divided by before they are weighed against a retrieval, above 0. It has no part in the
-    /// answers themselves.
+    /// How far what it sees of a place lies from the truth in all its answers alike, in nats, 0 or more. It has no part in
+    /// the answers themselves.
     #[must_use]
-    pub fn temperature(&self) -> f64 {
-        self.temperature
+    pub fn perception_noise_nats(&self) -> f64 {
+        self.perception_noise_nats
     }
 
     /// Whether it can answer [`Comparator::yes_no`].

@@ -50,8 +50,8 @@ class Request:
     all_rows: bool = False
     blocks_independent: bool = False
     with_reference: bool = True
-    temperature: float = 1.0
-    """What answers are divided by before they are weighed against a retrieval."""
+    perception_noise_nats: float = 0.0
+    """How far what the model sees of a place lies from the truth in all its answers alike."""
     is_named_whole: bool = False
     """The one variant is called what `identity` says, and nothing more."""
 
@@ -73,7 +73,7 @@ class Export:
             is_random=self.checkpoint.is_random,
             blocks_independent=request.blocks_independent,
             rows=None if request.all_rows else self._rows(),
-            temperature=request.temperature,
+            perception_noise_nats=request.perception_noise_nats,
         )
         self.report: dict = {"name": request.identity.name, "variants": {}}
         if self.checkpoint.is_random:

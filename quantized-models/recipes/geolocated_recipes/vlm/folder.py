@@ -29,7 +29,7 @@ class Layout:
     is_random: bool
     blocks_independent: bool
     rows: list[int] | None
-    temperature: float = 1.0
+    perception_noise_nats: float = 0.0
 
 
 def manifest(folder: Path, layout: Layout, variant: Variant, figures: dict, goldens: list[dict]) -> dict:
@@ -46,8 +46,8 @@ def manifest(folder: Path, layout: Layout, variant: Variant, figures: dict, gold
         text["trained"] = False
     if layout.blocks_independent:
         text["blocks_independent"] = True
-    if layout.temperature != 1.0:
-        text["temperature"] = layout.temperature
+    if layout.perception_noise_nats:
+        text["perception_noise_nats"] = layout.perception_noise_nats
     text["graphs"] = _graphs(folder, layout)
     text["image"] = {
         "tokens": shape.image_tokens,

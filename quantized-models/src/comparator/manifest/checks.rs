@@ -44,9 +44,10 @@ fn within(check: &Checks<'_>, key: &str, value: usize, most: usize) -> Checked<u
     Ok(value)
 }
 
-pub(super) fn temperature(check: &Checks<'_>, value: f64) -> Checked<f64> {
-    check.that("temperature", value > 0.0 && value.is_finite(), "a number above 0".to_owned(), value.to_string())?;
-    Ok(value)
+pub(super) fn perception_noise(check: &Checks<'_>, nats: f64) -> Checked<f64> {
+    let holds = nats >= 0.0 && nats.is_finite();
+    check.that("perception_noise_nats", holds, "a number of 0 or more".to_owned(), nats.to_string())?;
+    Ok(nats)
 }
 
 pub(super) fn image(check: &Checks<'_>, table: ImageTable) -> Checked<ImageLayout> {

@@ -20,8 +20,8 @@ pub(super) struct Document {
     pub(super) trained: bool,
     #[serde(default)]
     pub(super) blocks_independent: bool,
-    #[serde(default = "one")]
-    pub(super) temperature: f64,
+    #[serde(default)]
+    pub(super) perception_noise_nats: f64,
     pub(super) graphs: GraphsTable,
     pub(super) image: ImageTable,
     pub(super) preprocess: PreprocessTable,
@@ -32,10 +32,6 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) runtime: RuntimeTable,
     pub(super) golden: Vec<GoldenTable>,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 fn yes() -> bool {

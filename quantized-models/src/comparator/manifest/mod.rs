@@ -161,7 +161,7 @@ pub struct ComparatorManifest {
     source: String,
     trained: bool,
     blocks_independent: bool,
-    temperature: f64,
+    perception_noise_nats: f64,
     vision: VisionSpec,
     embed: EmbedSpec,
     decoder: DecoderSpec,
@@ -211,7 +211,7 @@ impl ComparatorManifest {
             order: check.order(document.runtime.order)?,
             trained: document.trained,
             blocks_independent: document.blocks_independent,
-            temperature: checks::temperature(&check, document.temperature)?,
+            perception_noise_nats: checks::perception_noise(&check, document.perception_noise_nats)?,
             image,
             preprocess,
             path,
@@ -260,11 +260,11 @@ impl ComparatorManifest {
         self.blocks_independent
     }
 
-    /// What its answers are divided by before they are weighed against a retrieval, above 0: more than 1 for a model that
-    /// is surer than it is right.
+    /// How far what it sees of a place lies from the truth in all its answers alike, in nats, 0 or more: the larger, the
+    /// more of a retrieval stays in the ranking.
     #[must_use]
-    pub fn temperature(&self) -> f64 {
-        self.temperature
+    pub fn perception_noise_nats(&self) -> f64 {
+        self.perception_noise_nats
     }
 
     /// How pictures are prepared for the model.
