@@ -305,6 +305,54 @@ fn metadata_comes_by_properties_or_by_a_message_before_the_frame() {
     assert_eq!(counters["metadata_refused"], 1, "{counters}");
 }
 
+/// Distance in metres from one position of a message to another one, to the east and to the north.
+fn east_north_m(from: &Value, to: &Value) -> (f64, f64) {
+    let of = |position: &Value, key: &str| position[key].as_f64().unwrap();
+    let metres = |key: &str| (of(to, key) - of(from, key)) * 111_195.08;
+    (metres("lon") * of(from, "lat").to_radians().cos(), metres("lat"))
+}
+
+#[test]
+fn over_tiles_of_a_map_the_fix_is_the_camera_s_where_its_attitude_is_known() {
+    let test = "over_tiles_of_a_map_the_fix_is_the_camera_s_where_its_attitude_is_known";
+    let Some(flight) = Flight::caliterra(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (tiles, shard) = (flight.imagery("cross_caliterra_ortho"), folder.path().join("tiles.shard"));
+    let (poses, model) = (tiles.join("tiles.csv"), &flight.model);
+    let paths = [("--images", &tiles), ("--poses", &poses), ("--encoder", model), ("--out", &shard)];
+    let arguments = paths.into_iter().flat_map(|(flag, path)| [flag.into(), path.clone().into_os_string()]);
+    succeeded(&geolocate(std::iter::once("build".into()).chain(arguments)));
+    let broker = Broker::start();
+    let mut client = Client::connect(broker.port, "watcher", &[&format!("{BASE}/#")]);
+    let more = "[camera.tilted]\nhints = [\"attitude\"]\n";
+    let daemon = Daemon::start(&settings(folder.path(), &broker.url(), &shard, model, more));
+    client.next("the daemon to be online", |message| message.topic.ends_with("/status"));
+    let mut scene = Scene { flight, folder, shard, broker, client, daemon };
+    let frame = std::fs::read(tiles.join("tiles/t_0000_0066.jpg")).unwrap();
+
+    let ground = scene.ask("tilted", "ground", frame.clone());
+    assert_eq!((&ground["status"], &ground["position_of"]), (&json!("fix"), &json!("footprint_centre")));
+    assert_eq!(east_north_m(&ground, &ground["view"]), (0.0, 0.0));
+    let mut ask = |id: &str, camera: &str, pitch_deg: &str| {
+        let known = [("id", id), ("heading_deg", "90"), ("pitch_deg", pitch_deg), ("agl_m", "50")];
+        scene.client.publish_with(&frame_topic(camera), frame.clone(), &known);
+        scene.answer(camera, id)
+    };
+    // Half below the horizon it looks as far ahead as it is high: the camera is 50 m to the west of what it sees.
+    let camera = ask("camera", "tilted", "-45");
+    assert_eq!(camera["position_of"], "camera");
+    assert_eq!(camera["view"], ground["view"]);
+    let (east_m, north_m) = east_north_m(&camera["view"], &camera);
+    assert!((east_m + 50.0).abs() < 0.3 && north_m.abs() < 0.3, "{east_m} {north_m}");
+    // Neither where nothing follows from the attitude nor where nobody asked is anything moved.
+    for (id, camera, pitch_deg) in [("flat", "tilted", "-10"), ("other", "other", "-45")] {
+        let answer = ask(id, camera, pitch_deg);
+        assert_eq!((&answer["position_of"], &answer["lat"]), (&ground["position_of"], &ground["lat"]), "{id}");
+    }
+    let counters = scene.stop();
+    assert_eq!(counters["metadata_refused"], 2, "{counters}");
+}
+
 #[test]
 fn retained_frames_are_ignored_when_the_daemon_starts() {
     let Some(flight) = Flight::caliterra("retained_frames_are_ignored_when_the_daemon_starts") else { return };

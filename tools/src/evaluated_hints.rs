@@ -18,7 +18,7 @@ impl FromStr for HintArg {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let hint = Hint::ALL.into_iter().find(|hint| hint.as_str() == text);
-        hint.map(Self).ok_or_else(|| format!("found {text:?}, expected one of heading, altitude, prior"))
+        hint.map(Self).ok_or_else(|| format!("found {text:?}, expected one of heading, altitude, prior, attitude"))
     }
 }
 
@@ -41,6 +41,7 @@ impl EvaluatedHints {
             let needed: &[&str] = match hint {
                 Hint::Heading => &["heading_deg"],
                 Hint::Altitude => &["agl_m", "hfov_deg"],
+                Hint::Attitude => &["heading_deg", "pitch_deg", "agl_m"],
                 Hint::Prior => &["prior_lat", "prior_lon", "prior_radius_m"],
             };
             if let Some(missing) = needed.iter().find(|column| !table.columns.iter().any(|found| found == *column)) {
@@ -59,10 +60,10 @@ impl EvaluatedHints {
         Self { uses: self.uses, centre: self.centre, means: Mutex::default() }
     }
 
-    /// The frame of a row.
-    pub fn frame(&self, pose: &Pose, encoded: Vec<u8>) -> Frame {
+    /// What the row says of the camera, as far as it is to be used.
+    fn hints(&self, pose: &Pose) -> Hints {
         let number = |column: &str| pose.columns.get(column).and_then(|text| text.parse::<f32>().ok());
-        let hints = if self.uses.heading || self.uses.altitude {
+        if self.uses.heading || self.uses.altitude || self.uses.attitude {
             Hints {
                 heading_deg: pose.place.heading_deg.or_else(|| number("heading_deg")),
                 pitch_deg: number("pitch_deg"),
@@ -73,12 +74,16 @@ impl EvaluatedHints {
             }
         } else {
             Hints::default()
-        };
+        }
+    }
+
+    /// The frame of a row.
+    pub fn frame(&self, pose: &Pose, encoded: Vec<u8>) -> Frame {
         Frame {
             id: pose.file.clone(),
             camera: "evaluate".to_owned(),
             captured_at_ms: None,
-            hints,
+            hints: self.hints(pose),
             prior: self.prior(pose),
             encoded,
         }
@@ -108,7 +113,7 @@ impl EvaluatedHints {
     pub fn locate_vector(&self, pipeline: &Pipeline, pose: &Pose, vector: &[f32]) -> Located {
         let mean = self.mean(pipeline, pose);
         let context = CameraContext { hints: self.uses, mean: mean.as_ref(), ..CameraContext::default() };
-        let prediction = pipeline.locate_embedding_in(vector, self.prior(pose).as_ref(), &context);
+        let prediction = pipeline.locate_embedding_in(vector, &self.hints(pose), self.prior(pose).as_ref(), &context);
         self.remember(pose, mean, vector);
         prediction.into()
     }

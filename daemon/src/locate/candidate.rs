@@ -1,6 +1,6 @@
 //! A reference that may show the place of the frame.
 
-use super::Support;
+use super::{CameraOffset, Support};
 
 /// One reference that retrieval found, with the ground position that it carries.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,9 @@ pub struct Candidate {
     pub prior_nats: f64,
     /// What it says together with others that show its place; absent where there are none, or where each weighs alone.
     pub support: Option<Support>,
+    /// How far the camera is from the ground that the reference shows; absent where the frame does not say it, or where it
+    /// is not asked.
+    pub offset: Option<CameraOffset>,
 }
 
 impl Candidate {
@@ -34,9 +37,11 @@ impl Candidate {
     }
 
     /// Where it puts the frame, latitude and longitude in WGS 84 degrees: between the references of its place where there
-    /// are several, else where it lies itself.
+    /// are several, else where it lies itself; and from there as far off as the camera is.
     pub fn puts_at(&self) -> (f64, f64) {
-        self.support.map_or((self.lat_deg, self.lon_deg), |support| (support.lat_deg, support.lon_deg))
+        let (lat_deg, lon_deg) =
+            self.support.map_or((self.lat_deg, self.lon_deg), |support| (support.lat_deg, support.lon_deg));
+        self.offset.map_or((lat_deg, lon_deg), |offset| offset.camera_of(lat_deg, lon_deg))
     }
 }
 
@@ -54,6 +59,7 @@ impl Candidate {
             extent_m: None,
             prior_nats: 0.0,
             support: None,
+            offset: None,
         }
     }
 }

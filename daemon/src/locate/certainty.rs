@@ -217,6 +217,7 @@ mod tests {
             extent_m: Some(24.0),
             prior_nats: 0.0,
             support: None,
+            offset: None,
         };
         let (similar, options): (Vec<_>, _) = (similar.iter().map(candidate).collect(), FuseOptions::default());
         let dissimilar = vec![candidate(&(0.0, 0.0))];

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::rerank::Strategy;
-use super::{Candidate, Outcome, Pipeline, Prediction, Reranking, TrackPart};
+use super::{CameraOffset, Candidate, Outcome, Pipeline, Prediction, Reranking, TrackPart};
 
 /// Version of the fix object.
 const VERSION: u32 = 1;
@@ -265,7 +265,12 @@ impl FixMessage {
             Outcome::NoFix(reason) => (MessageStatus::NoFix, Some(reason.to_string()), None),
             Outcome::Error(error) => (MessageStatus::Error, Some(error.to_string()), None),
         };
-        let of_ground = pipeline.position_of() == PositionOf::FootprintCentre;
+        // All candidates of a frame have the camera as far off.
+        let offset = prediction.similar.first().and_then(|first| first.offset);
+        let (position_of, view) = match offset {
+            Some(offset) => (PositionOf::Camera, fix.map(|camera| view_of(camera, offset))),
+            None => (pipeline.position_of(), fix.filter(|_| pipeline.position_of() == PositionOf::FootprintCentre)),
+        };
         let (stages, reranking) = (&prediction.stages, prediction.reranking.as_ref());
         let radii = prediction.certainty.and_then(|certainty| certainty.radii);
         Self {
@@ -284,8 +289,8 @@ impl FixMessage {
             reason,
             lat: fix.map(|position| position.lat),
             lon: fix.map(|position| position.lon),
-            view: fix.filter(|_| of_ground),
-            position_of: fix.map(|_| pipeline.position_of()),
+            view,
+            position_of: fix.map(|_| position_of),
             radius_68_m: radii.map(|radii| rounded(radii.radius_68_m, 10.0)),
             radius_95_m: radii.map(|radii| rounded(radii.radius_95_m, 10.0)),
             covariance_m2: radii.map(|radii| radii.covariance_m2.map(|value| rounded(value, 100.0))),
@@ -380,6 +385,11 @@ impl From<&Candidate> for MessageCandidate {
 /// RFC 3339 in UTC with milliseconds, for Unix milliseconds within the years that the calendar knows.
 pub fn timestamp(unix_ms: i64) -> Option<String> {
     Timestamp::from_millisecond(unix_ms).ok().map(|time| format!("{time:.3}"))
+}
+
+fn view_of(camera: View, offset: CameraOffset) -> View {
+    let (lat_deg, lon_deg) = offset.view_of(camera.lat, camera.lon);
+    View { lat: degrees(lat_deg), lon: degrees(lon_deg) }
 }
 
 /// To seven decimals, 11 mm on the ground.

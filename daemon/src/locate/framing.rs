@@ -17,7 +17,7 @@ const NADIR_PITCH_DEG: f32 = -60.0;
 /// view is wrong, or too little of the reference is in the picture.
 const SIDES: std::ops::RangeInclusive<f64> = 0.5..=4.0;
 /// Highest flight above ground, metres, and widest field of view, degrees, that a footprint is worked out of.
-const HIGHEST_M: f32 = 20_000.0;
+pub(super) const HIGHEST_M: f32 = 20_000.0;
 const WIDEST_DEG: f32 = 150.0;
 
 /// A measurement that comes with frames and may be used in locating them.
@@ -30,11 +30,13 @@ pub enum Hint {
     Altitude,
     /// A prior weighs candidates by their distance, instead of only limiting the search.
     Prior,
+    /// By heading, pitch and height, a position is that of the camera instead of the ground that it sees.
+    Attitude,
 }
 
 impl Hint {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Heading, Self::Altitude, Self::Prior];
+    pub const ALL: [Self; 4] = [Self::Heading, Self::Altitude, Self::Prior, Self::Attitude];
 
     /// The word that stands in settings and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Hint {
             Self::Heading => "heading",
             Self::Altitude => "altitude",
             Self::Prior => "prior",
+            Self::Attitude => "attitude",
         }
     }
 }
@@ -66,6 +69,8 @@ pub struct HintUse {
     pub altitude: bool,
     /// [`Hint::Prior`].
     pub prior: bool,
+    /// [`Hint::Attitude`].
+    pub attitude: bool,
     /// For pictures that are turned.
     pub corners: Corners,
 }
@@ -78,6 +83,7 @@ impl HintUse {
             heading: has(Hint::Heading),
             altitude: has(Hint::Altitude),
             prior: has(Hint::Prior),
+            attitude: has(Hint::Attitude),
             corners: Corners::default(),
         }
     }
@@ -100,6 +106,12 @@ pub enum IgnoredHint {
     NoFootprints,
     /// By height and field of view the picture shows far less or far more than a reference.
     OtherScale,
+    /// The frame does not say where the camera looks.
+    NoAttitude,
+    /// The camera looks too near to the horizon, or its pitch is no number.
+    NearHorizon,
+    /// The references lie where cameras were, not where the ground is that they show.
+    CameraPositions,
 }
 
 impl IgnoredHint {
@@ -113,6 +125,9 @@ impl IgnoredHint {
             Self::HeightOutOfRange => "height_out_of_range",
             Self::NoFootprints => "no_footprints",
             Self::OtherScale => "other_scale",
+            Self::NoAttitude => "no_attitude",
+            Self::NearHorizon => "near_horizon",
+            Self::CameraPositions => "camera_positions",
         }
     }
 }
@@ -262,7 +277,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: HintUse = HintUse { heading: true, altitude: true, prior: true, corners: Corners::Mirrored };
+    const ALL: HintUse = HintUse { heading: true, altitude: true, prior: true, attitude: true, corners: Corners::Mirrored };
 
     fn hints(heading_deg: f32, agl_m: f32, hfov_deg: f32) -> Hints {
         let (heading_deg, agl_m, hfov_deg) = (Some(heading_deg), Some(agl_m), Some(hfov_deg));

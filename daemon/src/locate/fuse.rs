@@ -69,6 +69,7 @@ mod tests {
             extent_m: None,
             prior_nats: 0.0,
             support: None,
+            offset: None,
         }
     }
 

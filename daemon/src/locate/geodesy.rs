@@ -33,6 +33,21 @@ pub fn weighted_mean(positions: impl IntoIterator<Item = (f64, f64, f64)>) -> Op
     Some((z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees()))
 }
 
+/// The place so many metres to the east and north of one in degrees, along the great circle that leaves it that way.
+pub(super) fn moved(lat_deg: f64, lon_deg: f64, east_m: f64, north_m: f64) -> (f64, f64) {
+    let (length_m, plane) = (east_m.hypot(north_m), Plane::at(lat_deg, lon_deg));
+    if !(length_m > 0.0 && length_m.is_finite()) {
+        return (lat_deg, lon_deg);
+    }
+    let (sin, cos) = (length_m / EARTH_M).sin_cos();
+    let (east, north) = (east_m / length_m * sin, north_m / length_m * sin);
+    let [x, y, z]: [f64; 3] = std::array::from_fn(|axis| {
+        let of = |direction: &[f64; 3]| direction.get(axis).copied().unwrap_or_default();
+        of(&plane.up) * cos + of(&plane.east) * east + of(&plane.north) * north
+    });
+    (z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees())
+}
+
 /// Mean radius of the Earth in metres (IUGG).
 const EARTH_M: f64 = 6_371_008.8;
 

@@ -7,6 +7,7 @@
 //! time of day: the daemon, `geolocate locate` and `geolocate evaluate` call the very same function, so what is measured
 //! is what ships.
 
+mod attitude;
 mod candidate;
 mod centring;
 mod certainty;
@@ -30,6 +31,7 @@ mod track_part;
 
 pub(crate) use pipeline::same_space;
 
+pub use attitude::CameraOffset;
 pub use candidate::Candidate;
 pub use centring::CameraMean;
 pub use certainty::{Certainty, Logistic, Radii, RadiusBand, StageCalibration, Term};

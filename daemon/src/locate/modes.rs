@@ -126,6 +126,7 @@ mod tests {
             extent_m,
             prior_nats: 0.0,
             support: None,
+            offset: None,
         }
     }
 

@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::centring::{centred, index_mean, rescore};
 use super::support::{LOOKED_AT, add_support};
 use super::{
-    BadFrame, CameraContext, CameraMean, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing, FuseOptions,
-    IgnoredHint, Located, NoFixReason, Outcome, Posterior, Prediction, Prior, RefusedFrames, StageCalibration,
+    BadFrame, CameraContext, CameraMean, CameraOffset, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing,
+    FuseOptions, Hints, IgnoredHint, Located, NoFixReason, Outcome, Posterior, Prediction, Prior, RefusedFrames, StageCalibration,
     StageTimes, distance_m,
 };
 
@@ -260,7 +260,9 @@ impl Pipeline {
         let mut left = Left::default();
         let mut prediction = match self.seen(frame, context, &mut stages, &mut left) {
             Ok(embedding) => {
-                let prediction = self.retrieve_and_fuse(&embedding, frame.prior.as_ref(), context, stages);
+                let offset = self.offset(&frame.hints, context, &mut left.ignored);
+                let known = Known { prior: frame.prior.as_ref(), offset };
+                let prediction = self.retrieve_and_fuse(&embedding, known, context, stages);
                 left.embedding = context.mean.map(|_| embedding);
                 prediction
             }
@@ -273,18 +275,20 @@ impl Pipeline {
 
     /// The same as [`Pipeline::locate`] for a query vector that was made elsewhere: retrieve → fuse.
     pub fn locate_embedding(&self, embedding: &[f32], prior: Option<&Prior>) -> Prediction {
-        self.locate_embedding_in(embedding, prior, &CameraContext::default())
+        self.locate_embedding_in(embedding, &Hints::default(), prior, &CameraContext::default())
     }
 
-    /// The same for a camera of which something is remembered.
+    /// The same for a camera of which something is remembered; of the hints, those that ask for no picture are used.
     pub fn locate_embedding_in(
         &self,
         embedding: &[f32],
+        hints: &Hints,
         prior: Option<&Prior>,
         context: &CameraContext<'_>,
     ) -> Prediction {
         let start = Instant::now();
-        let mut prediction = self.retrieve_and_fuse(embedding, prior, context, StageTimes::default());
+        let known = Known { prior, offset: self.offset(hints, context, &mut Vec::new()) };
+        let mut prediction = self.retrieve_and_fuse(embedding, known, context, StageTimes::default());
         prediction.stages.total_ms = Some(milliseconds_since(start));
         prediction
     }
@@ -345,6 +349,23 @@ impl Pipeline {
         }
     }
 
+    /// How far the camera is from the ground that it sees, where that is to be used.
+    fn offset(
+        &self,
+        hints: &Hints,
+        context: &CameraContext<'_>,
+        ignored: &mut Vec<IgnoredHint>,
+    ) -> Option<CameraOffset> {
+        if !context.hints.attitude {
+            return None;
+        }
+        let offset = match self.position_of {
+            PositionOf::FootprintCentre => CameraOffset::of(hints),
+            PositionOf::Camera => Err(IgnoredHint::CameraPositions),
+        };
+        offset.map_err(|reason| ignored.push(reason)).ok()
+    }
+
     fn decode(&self, encoded: &[u8], stages: &mut StageTimes) -> Result<RgbImage, FrameError> {
         let start = Instant::now();
         let image = decode(encoded, &self.options.limits).map_err(FrameError::Decode)?;
@@ -388,7 +409,7 @@ impl Pipeline {
     fn retrieve_and_fuse(
         &self,
         embedding: &[f32],
-        prior: Option<&Prior>,
+        Known { prior, offset }: Known<'_>,
         context: &CameraContext<'_>,
         mut stages: StageTimes,
     ) -> Prediction {
@@ -400,6 +421,7 @@ impl Pipeline {
         if let Some(prior) = prior.filter(|_| context.hints.prior) {
             similar.iter_mut().for_each(|one| one.prior_nats = prior.log_weight(one.lat_deg, one.lon_deg));
         }
+        similar.iter_mut().for_each(|one| one.offset = offset);
         stages.search_ms = Some(milliseconds_since(start));
         let start = Instant::now();
         let prediction = self.fused(similar, dissimilar);
@@ -495,6 +517,12 @@ impl Pipeline {
     }
 }
 
+/// What is known of a frame beside its picture.
+struct Known<'a> {
+    prior: Option<&'a Prior>,
+    offset: Option<CameraOffset>,
+}
+
 /// What a frame leaves behind beside its answer.
 #[derive(Default)]
 struct Left {
@@ -535,6 +563,7 @@ fn candidate(hit: &Hit, reference: Reference) -> Candidate {
         extent_m: reference.place.footprint.as_ref().map(extent_m),
         prior_nats: 0.0,
         support: None,
+        offset: None,
     }
 }
 

@@ -131,6 +131,7 @@ mod tests {
             extent_m: None,
             prior_nats: 0.0,
             support: None,
+            offset: None,
         }
     }
 

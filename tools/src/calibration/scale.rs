@@ -57,6 +57,7 @@ mod tests {
             extent_m: Some(24.0),
             prior_nats: 0.0,
             support: None,
+            offset: None,
         };
         Prediction {
             outcome: Outcome::Ambiguous,

@@ -20,6 +20,7 @@ fn similar(similarity: f32) -> [Candidate; 1] {
         extent_m: None,
         prior_nats: 0.0,
         support: None,
+        offset: None,
     }]
 }
 
