@@ -11,7 +11,7 @@ use index_shards::{Dissimilar, SearchOptions, ShardSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::locate::{Calibrated, FuseOptions, Pipeline, StageCalibration};
+use crate::locate::{Calibrated, FuseOptions, Hint, Pipeline, StageCalibration};
 use crate::whole_file;
 
 /// Version of the file's form.
@@ -72,6 +72,9 @@ pub struct FittedOn {
     pub right_within_m: f64,
     /// Share of frames from outside that may get a fix, in (0, 1).
     pub risk: f64,
+    /// Which hints of the frames were used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Hint>,
 }
 
 /// The calibration of reranked answers, and whose answers they were.
@@ -320,6 +323,7 @@ mod tests {
                 outside: 90,
                 right_within_m: 50.0,
                 risk: 0.05,
+                hints: Vec::new(),
             },
             reranked: Some(RerankedCalibration {
                 comparator: "vlm".into(),

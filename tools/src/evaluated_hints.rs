@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::bail;
-use geolocated::locate::{CameraContext, CameraMean, Corners, Frame, Hint, HintUse, Hints, Located, Pipeline, Prior};
+use geolocated::locate::{
+    CameraContext, CameraMean, Corners, Frame, Hint, HintUse, Hints, Located, Pipeline, Prediction, Prior,
+};
 
 use crate::poses::{Pose, PoseTable};
 
@@ -116,6 +118,21 @@ impl EvaluatedHints {
         let prediction = pipeline.locate_embedding_in(vector, &self.hints(pose), self.prior(pose).as_ref(), &context);
         self.remember(pose, mean, vector);
         prediction.into()
+    }
+
+    /// The same within a window, which replaces the prior of the row; about no mean.
+    pub fn locate_within(&self, pipeline: &Pipeline, pose: &Pose, encoded: Vec<u8>, window: Prior) -> Prediction {
+        let frame = Frame { prior: Some(window), ..self.frame(pose, encoded) };
+        pipeline.locate_in(&frame, &self.in_window()).prediction
+    }
+
+    /// The same for a vector that was made elsewhere.
+    pub fn locate_vector_within(&self, pipeline: &Pipeline, pose: &Pose, vector: &[f32], window: Prior) -> Prediction {
+        pipeline.locate_embedding_in(vector, &self.hints(pose), Some(&window), &self.in_window())
+    }
+
+    fn in_window(&self) -> CameraContext<'static> {
+        CameraContext { hints: HintUse { prior: false, ..self.uses }, ..CameraContext::default() }
     }
 
     fn mean(&self, pipeline: &Pipeline, pose: &Pose) -> Option<CameraMean> {

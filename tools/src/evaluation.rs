@@ -7,7 +7,7 @@ use anyhow::Context;
 use geolocated::locate::rerank::{Comparison, PriorCandidate, Ranking, RerankOptions, Strategy};
 use geolocated::locate::track::{Observation, Scale};
 use geolocated::locate::{
-    BadFrame, Candidate, Certainty, Frame, Hints, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
+    BadFrame, Candidate, Certainty, Frame, IgnoredHint, LastPicture, Located, NoFixReason, Outcome, Pipeline,
     Prediction, Prior, Reranking, StageTimes, distance_m,
 };
 use geolocated::reranker::{Reranked, Reranker};
@@ -230,10 +230,10 @@ impl Stages<'_> {
 /// no time or cannot be read.
 pub fn observe_within(stages: &Stages<'_>, query: &Query<'_>, prior: Prior) -> Option<(Observation, Vec<Candidate>)> {
     let prediction = match (&query.vector, stages.images) {
-        (Some(vector), _) => stages.pipeline.locate_embedding(vector, Some(&prior)),
+        (Some(vector), _) => stages.hints.locate_vector_within(stages.pipeline, query.pose, vector, prior),
         (None, Some(images)) => {
             let encoded = pictures::read_below(images, &query.pose.file, stages.limits).ok()?;
-            stages.pipeline.locate(&Frame { prior: Some(prior), ..stages.hints.frame(query.pose, encoded) })
+            stages.hints.locate_within(stages.pipeline, query.pose, encoded, prior)
         }
         (None, None) => return None,
     };
@@ -395,18 +395,6 @@ fn judged_candidates(candidates: &[Candidate], metres: &[f64], places: &[PriorCa
         log_weight: prior.log_weight,
     };
     known.map(judged).collect()
-}
-
-/// A frame that says nothing but its picture.
-pub(crate) fn frame(file: &str, encoded: Vec<u8>) -> Frame {
-    Frame {
-        id: file.to_owned(),
-        camera: "evaluate".to_owned(),
-        captured_at_ms: None,
-        hints: Hints::default(),
-        prior: None,
-        encoded,
-    }
 }
 
 /// A prediction held against the truth; the error says why there is none.

@@ -277,7 +277,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: HintUse = HintUse { heading: true, altitude: true, prior: true, attitude: true, corners: Corners::Mirrored };
+    const ALL: HintUse =
+        HintUse { heading: true, altitude: true, prior: true, attitude: true, corners: Corners::Mirrored };
 
     fn hints(heading_deg: f32, agl_m: f32, hfov_deg: f32) -> Hints {
         let (heading_deg, agl_m, hfov_deg) = (Some(heading_deg), Some(agl_m), Some(hfov_deg));

@@ -13,9 +13,9 @@ use thiserror::Error;
 use super::centring::{centred, index_mean, rescore};
 use super::support::{LOOKED_AT, add_support};
 use super::{
-    BadFrame, CameraContext, CameraMean, CameraOffset, Candidate, Fingerprint, Frame, FrameError, FrameFigures, Framing,
-    FuseOptions, Hints, IgnoredHint, Located, NoFixReason, Outcome, Posterior, Prediction, Prior, RefusedFrames, StageCalibration,
-    StageTimes, distance_m,
+    BadFrame, CameraContext, CameraMean, CameraOffset, Candidate, Fingerprint, Frame, FrameError, FrameFigures,
+    Framing, FuseOptions, Hints, IgnoredHint, Located, NoFixReason, Outcome, Posterior, Prediction, Prior,
+    RefusedFrames, StageCalibration, StageTimes, distance_m,
 };
 
 /// What the pipeline may be told.

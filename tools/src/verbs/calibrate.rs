@@ -7,9 +7,7 @@ use clap::Args;
 use geolocated::assemble::{EncoderChoice, assemble};
 use geolocated::calibration::{Calibration, FORMAT, FittedOn, FuseScale, RerankedCalibration, asked, digests};
 use geolocated::locate::rerank::{RerankOptions, Strategy};
-use geolocated::locate::{
-    CameraContext, Frame, LastPicture, Located, Pipeline, PipelineOptions, Posterior, Prediction, StageCalibration,
-};
+use geolocated::locate::{LastPicture, Located, Pipeline, PipelineOptions, Posterior, Prediction, StageCalibration};
 use geolocated::reranker::Reranker;
 use geolocated::stamps::Stamps;
 use index_shards::SearchOptions;
@@ -21,7 +19,8 @@ use crate::calibration::fit::{FitOptions, Sample, fit, fitting_flights};
 use crate::calibration::scale;
 use crate::cli::Status;
 use crate::dataset::load_split;
-use crate::evaluation::{Query, flight_of, frame};
+use crate::evaluated_hints::{EvaluatedHints, HintArg};
+use crate::evaluation::{Query, flight_of};
 use crate::frozen::LastPictures;
 use crate::fuse_args::FuseArgs;
 use crate::index_args::{IndexArgs, at_least_one, check_width};
@@ -72,6 +71,9 @@ pub struct CalibrateArgs {
     /// Also calibrate reranked answers, of this strategy
     #[arg(long, value_name = "STRATEGY", default_value = "adaptive", requires = "comparator")]
     rerank: StrategyArg,
+    /// Use these measurements of the rows, as evaluate and the cameras of the daemon do: heading, altitude, prior, attitude
+    #[arg(long, value_name = "HINT[,...]", value_delimiter = ',')]
+    hints: Vec<HintArg>,
     #[command(flatten)]
     ends: EndsArgs,
     #[command(flatten)]
@@ -118,7 +120,8 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<Status> {
     let StrategyArg(strategy) = args.rerank;
     let reranked = args.second.comparator.is_some() && strategy != Strategy::Off;
     let pipeline = open(args, if reranked { args.second.pool() } else { 0 })?;
-    let mut fitter = Fitter::new(args, pipeline, queries)?;
+    let hints = EvaluatedHints::new(&args.hints, false, false, &table)?;
+    let mut fitter = Fitter::new(args, pipeline, queries, &hints)?;
     fitter.fit_scale();
     let right_within_m = args.right_within_m.as_ref().map_or_else(|| fitter.usual_radius_m(), |given| given.metres);
     let options = FitOptions { right_within_m, risk: args.risk };
@@ -157,12 +160,20 @@ struct Fitter<'a> {
 }
 
 impl<'a> Fitter<'a> {
-    fn new(args: &'a CalibrateArgs, pipeline: Pipeline, queries: Vec<Query<'a>>) -> anyhow::Result<Self> {
+    fn new(
+        args: &'a CalibrateArgs,
+        pipeline: Pipeline,
+        queries: Vec<Query<'a>>,
+        hints: &EvaluatedHints,
+    ) -> anyhow::Result<Self> {
         let flights: Vec<String> = queries.iter().map(|query| flight_of(query.pose)).collect();
         let mut fitter = Self { args, pipeline, queries, retrieved: Vec::new(), fitting: fitting_flights(&flights) };
         let located = fitter.each("locating", |fitter, _, query| match &query.vector {
-            Some(vector) => Some(Located::from(fitter.pipeline.locate_embedding(vector, None))),
-            None => Some(fitter.pipeline.locate_in(&fitter.frame(query)?, &CameraContext::default())),
+            Some(vector) => Some(hints.locate_vector(&fitter.pipeline, query.pose, vector)),
+            None => {
+                let frame = hints.frame(query.pose, fitter.picture(query)?);
+                Some(hints.locate(&fitter.pipeline, query.pose, &frame))
+            }
         });
         fitter.retrieved = fitter.usable(located);
         if fitter.retrieved.iter().all(Option::is_none) {
@@ -186,12 +197,11 @@ impl<'a> Fitter<'a> {
         self.queries.iter().zip(located).map(usable).collect()
     }
 
-    /// The frame of a query; one that cannot be read is said on standard error.
-    fn frame(&self, query: &Query<'_>) -> Option<Frame> {
-        let file = &query.pose.file;
+    /// The picture of a query; one that cannot be read is said on standard error.
+    fn picture(&self, query: &Query<'_>) -> Option<Vec<u8>> {
         let images = self.args.images.as_deref()?;
-        match pictures::read_below(images, file, &DecodeLimits::default()) {
-            Ok(encoded) => Some(frame(file, encoded)),
+        match pictures::read_below(images, &query.pose.file, &DecodeLimits::default()) {
+            Ok(encoded) => Some(encoded),
             Err(error) => {
                 eprintln!("geolocate: not used: {error}");
                 None
@@ -276,8 +286,8 @@ impl<'a> Fitter<'a> {
     fn rerank(&self, reranker: &Reranker, told: &RerankOptions) -> Vec<Option<Prediction>> {
         self.each("reranking", |fitter, at, query| {
             let retrieved = fitter.retrieved.get(at)?.as_ref()?;
-            let frame = fitter.frame(query)?;
-            Some(reranker.rerank(&fitter.pipeline, &frame.encoded, retrieved, told).prediction)
+            let encoded = fitter.picture(query)?;
+            Some(reranker.rerank(&fitter.pipeline, &encoded, retrieved, told).prediction)
         })
     }
 
@@ -307,6 +317,7 @@ impl<'a> Fitter<'a> {
                 outside: outside.len(),
                 right_within_m: options.right_within_m,
                 risk: options.risk,
+                hints: args.hints.iter().map(|HintArg(hint)| *hint).collect(),
             },
             retrieved,
             reranked,

@@ -138,7 +138,8 @@ pub struct EvaluateArgs {
     thresholds_m: Vec<Threshold>,
     /// Use these measurements of the rows: heading (column heading_deg) turns pictures north up, altitude (agl_m,
     /// hfov_deg) brings them to the size of the references, both with pitch_deg where there is one; prior (prior_lat,
-    /// prior_lon, prior_radius_m) weighs candidates by their distance
+    /// prior_lon, prior_radius_m) weighs candidates by their distance; attitude (heading_deg, pitch_deg, agl_m) makes
+    /// positions those of the camera, over references that carry the ground that they show
     #[arg(long, value_name = "HINT[,...]", value_delimiter = ',')]
     hints: Vec<HintArg>,
     /// With --hints heading: cut the corners of turned pictures off instead of filling them with the mirrored picture

@@ -186,6 +186,48 @@ fn drone_frames_find_the_tiles_of_an_orthophoto() {
 }
 
 #[test]
+fn the_attitude_makes_fixes_those_of_the_camera_and_moves_no_reference() {
+    let Some(shared) = shared("the_attitude_makes_fixes_those_of_the_camera_and_moves_no_reference") else { return };
+    let (set, folder) = (shared.join("imagery/cross_caliterra_ortho"), TempDir::new().unwrap());
+    // Cameras 100 m to the south of the ground that they see: looking north, half below the horizon, 100 m up.
+    let (poses, south_deg) = (folder.path().join("cameras.csv"), 100.0 / 111_195.08);
+    let queries = fs::read_to_string(set.join("queries.csv")).unwrap();
+    let rows = queries.lines().skip(1).take(12).map(|line| {
+        let row: Vec<&str> = line.split(',').collect();
+        let lat_deg = row[1].parse::<f64>().unwrap() - south_deg;
+        format!("{},{lat_deg:.9},{},0,-45,100,query\n", row[0], row[2])
+    });
+    fs::write(&poses, format!("file,lat,lon,heading_deg,pitch_deg,agl_m,role\n{}", rows.collect::<String>())).unwrap();
+    let (shard, tiles, model) = (folder.path().join("tiles.shard"), set.join("tiles.csv"), model(&shared));
+    run("build", &[&"--images", &set, &"--poses", &tiles, &"--encoder", &model, &"--out", &shard]).expect(0);
+    let errors = |more: &[&str]| {
+        let report = evaluate(&model, &shard, &set, &poses, &[&["--thresholds-m", "25,150"], more].concat());
+        let within = |key: &str| report["within_m"][key].as_f64().unwrap();
+        (within("25"), within("150"), report["recall"]["1"]["25"].as_f64().unwrap())
+    };
+    let (ground, far, recall) = errors(&[]);
+    assert!(ground == 0.0 && far > 0.5, "{ground} {far}");
+    let (camera, _, same_recall) = errors(&["--hints", "attitude"]);
+    assert!(camera > 0.5 && same_recall == recall, "{camera} {same_recall} {recall}");
+    let missing = run(
+        "evaluate",
+        &[
+            &"--index",
+            &shard,
+            &"--encoder",
+            &model,
+            &"--images",
+            &set,
+            &"--poses",
+            &set.join("queries.csv"),
+            &"--hints",
+            &"attitude",
+        ],
+    );
+    assert!(missing.expect(1).stderr.contains("--hints attitude"));
+}
+
+#[test]
 fn camera_views_find_the_tiles_of_a_city_map() {
     let Some(shared) = shared("camera_views_find_the_tiles_of_a_city_map") else { return };
     let set = shared.join("imagery/cross_berlin_dop_west");

@@ -147,12 +147,13 @@ impl Belief {
         let mut children: Vec<(f64, Hypothesis, Option<Seen>)> = Vec::new();
         for parent in &self.hypotheses {
             children.push((parent.weight * evidence.unseen, *parent, None));
-            let mut bell: Option<(f64, Bell)> = None;
+            let mut bell: Option<((f64, f64), Bell)> = None;
             for seen in &evidence.seen {
                 // References of an index are mostly of one size.
+                let size = (seen.deviation_m, seen.extent_m);
                 let (_, of_size) = match bell {
-                    Some(known) if known.0 == seen.deviation_m => known,
-                    _ => *bell.insert((seen.deviation_m, parent.bell(seen.deviation_m))),
+                    Some(known) if known.0 == size => known,
+                    _ => *bell.insert((size, parent.bell(seen.deviation_m, seen.extent_m))),
                 };
                 let agreement = of_size.at(seen.place);
                 if agreement > 0.0 {

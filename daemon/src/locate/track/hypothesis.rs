@@ -24,7 +24,8 @@ pub(super) struct Hypothesis {
     pub(super) vv: Matrix,
 }
 
-/// The mean over a hypothesis of a bell of height 1 around a place.
+/// The mean over a hypothesis of a bell around a place: with the volume of one of height 1 that is as wide as the place's
+/// ground, and the higher the narrower it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bell {
     centre: Vector,
@@ -33,7 +34,7 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Its value for a place, in [0, 1]: 0 where it is too small to matter.
+    /// Its value for a place, not negative: 0 where it is too small to matter.
     pub(super) fn at(&self, place: Vector) -> f64 {
         let off = place - self.centre;
         let squared = off.dot(self.inverse.of(off));
@@ -89,11 +90,11 @@ impl Hypothesis {
         .sound()
     }
 
-    /// How well it agrees with places of this deviation.
-    pub(super) fn bell(&self, deviation_m: f64) -> Bell {
-        let variance = deviation_m * deviation_m;
-        let spread = self.pp + Matrix::diagonal(variance);
-        Bell { centre: self.position, inverse: spread.inverse(), height: variance / spread.determinant().sqrt() }
+    /// How well it agrees with places of this deviation, whose ground reaches so far.
+    pub(super) fn bell(&self, deviation_m: f64, extent_m: f64) -> Bell {
+        let spread = self.pp + Matrix::diagonal(deviation_m * deviation_m);
+        let height = extent_m * extent_m / spread.determinant().sqrt();
+        Bell { centre: self.position, inverse: spread.inverse(), height }
     }
 
     /// The hypothesis that the camera is at `place`, give or take `deviation_m` along each axis.
@@ -225,5 +226,22 @@ impl Hypothesis {
 
     fn sound(self) -> Self {
         Self { pp: self.pp.covariance(LEAST_M2), vv: self.vv.covariance(LEAST_M2), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_has_the_volume_of_one_as_wide_as_the_ground_however_narrow_it_is() {
+        let extent_m = 24.0;
+        for (deviation_m, known_m) in [(24.0, 10.0), (8.0, 10.0), (8.0, 40.0), (2.0, 30.0)] {
+            let bell = Hypothesis::born(1.0, Vector::new(5.0, -7.0), known_m, 1.0).bell(deviation_m, extent_m);
+            let along = || (-250..=250).map(|step| f64::from(step) * 2.0);
+            let volume: f64 = along().flat_map(|x| along().map(move |y| bell.at(Vector::new(x, y)) * 4.0)).sum();
+            let expected = TAU * extent_m * extent_m;
+            assert!((volume / expected - 1.0).abs() < 1e-3, "{deviation_m} {known_m}: {volume} {expected}");
+        }
     }
 }
