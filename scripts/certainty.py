@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the tables of docs/accuracy.md about places, certainty, the track, hints and doubtful labels.
 
-    make && scripts/certainty.py [places] [certainty] [track] [hints] [labels]    # all without an argument
+    make && scripts/certainty.py [places] [certainty] [track] [calibrated_track] [hints] [labels]   # all without an argument
 
 Draws towns of our own for the built-in encoder (GEOLOCATED_TOWNS keeps them, else they are drawn anew); the real sets are
 the shared imagery (GEOLOCATED_SHARED, else ../shared), with the encoder that lies beside it.
@@ -23,7 +23,7 @@ IMAGERY = SHARED / "imagery"
 REAL = SHARED / "encoders/mobilenetv3_small_576/model.toml"
 # As --setting hard, but more flights, and half of them leave the map: a promise about frames from outside takes flights.
 HARD = ("--size-m", 2080, "--unlike", "much", "--oblique", 0, "--flights", 120, "--frames", 25, "--leaving", 0.5)
-PARTS = ("places", "certainty", "track", "hints", "labels")
+PARTS = ("places", "certainty", "track", "calibrated_track", "hints", "labels")
 
 
 def tool(*arguments):
@@ -179,6 +179,27 @@ def track(towns, folder):
                       f"| {own['within_m']['80']:.3f} | {late['within_m']['80']:.3f} | {last[0]} | {last[1]} |")
 
 
+def calibrated_track(towns, folder):
+    """Tracks over one town with a calibration that was fitted over the other one."""
+    print("\n| seed | with | single fixes: median error, m | positions of the track | median error, m | 95 % | within 80 m, of "
+          "all frames | from the eleventh frame on | holds the truth (`radius_95_m`, median) | positions outside (within 80 m) |")
+    print("|---" * 10 + "|")
+    index, calibration = f"{towns.map(1001)},{towns.map(1002)}", folder / "calibration.toml"
+    for fit, test in ((1002, 1001), (1001, 1002)):
+        for hints in ((), ("--hints", "attitude")):
+            tool("calibrate", "--index", index, *flown(towns.flights(fit)), "--risk", 0.1, "--out", calibration, *hints)
+            for with_it in ((), ("--calibration", calibration)):
+                found = evaluate(folder, "--index", index, *flown(towns.setting("hard", test)), "--role", "query,outside",
+                                 "--sequence", "--rerank", "off", "--thresholds-m", "80", *hints, *with_it)["sequence"]
+                own, late = found["track"], found["after_ten"]["track"]
+                names = (["attitude"] if hints else []) + (["calibration"] if with_it else [])
+                print(f"| {test} | {', '.join(names) or '–'} | {found['single']['error_m']['p50']:.1f} | {own['positions']} "
+                      f"| {own['error_m']['p50']:.1f} | {own['error_m']['p95']:.0f} | {own['within_m']['80']:.3f} "
+                      f"| {late['within_m']['80']:.3f} "
+                      f"| {found['radius_95_coverage']:.3f} ({found['radius_95_m']['p50']:.0f} m) "
+                      f"| {found['outside_positions']} of {found['outside']} ({found['outside_within_m']['80']:.2f}) |", flush=True)
+
+
 def hints(towns, folder):
     flights = towns.setting("hard", 1001)
     drawn, table = random.Random(7), rows(flights / "poses.csv")
@@ -191,7 +212,7 @@ def hints(towns, folder):
     write(folder / "prior.csv", table)
     print("\n| option | Recall@1 | @5 | fix within 80 m | median error, m | fixes | outside with a fix |\n" + "|---" * 7 + "|")
     for option in ((), ("--hints", "heading"), ("--hints", "altitude"), ("--hints", "heading,altitude"),
-                   ("--hints", "prior"), ("--centre",)):
+                   ("--hints", "prior"), ("--hints", "attitude"), ("--centre",)):
         found = evaluate(folder, "--index", towns.map(1001), "--encoder", "mini", "--images", flights / "images",
                          "--poses", folder / "prior.csv", "--rerank", "off", "--thresholds-m", 80, *option)
         print(f"| {' '.join(option) or '–'} | {found['recall']['1']['80']:.3f} | {found['recall']['5']['80']:.3f} "

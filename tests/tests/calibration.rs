@@ -37,6 +37,7 @@ fn calibration(shard: &Path) -> Calibration {
             outside: 90,
             right_within_m: 50.0,
             risk: 0.05,
+            hints: Vec::new(),
         },
         retrieved: StageCalibration {
             least_confidence: Some(0.5),
