@@ -58,8 +58,9 @@ impl Check {
         }
         let mut report = CheckReport { pictures_without_row: images.map(|_| 0), ..CheckReport::default() };
         let (mut last, mut last_has_row): (Vec<u8>, bool) = (Vec::new(), false);
-        for record in names.sorted().records()? {
-            let record = record?;
+        let names = names.sorted();
+        let mut records = names.records()?;
+        while let Some(record) = records.lend()? {
             let Some((name, [_, kind])) = record.split_last_chunk::<2>() else { continue };
             let again = !last.is_empty() && last == name;
             if *kind == 1 {
@@ -73,7 +74,8 @@ impl Check {
                 }
             }
             last_has_row = *kind == 0 || (again && last_has_row);
-            last = name.to_vec();
+            last.clear();
+            last.extend_from_slice(name);
         }
         commonest(places, &mut report)?;
         Ok(report)
@@ -83,12 +85,15 @@ impl Check {
 /// The place that the most rows share.
 fn commonest(places: Sorter, report: &mut CheckReport) -> anyhow::Result<()> {
     let (mut place, mut rows) = (Vec::new(), 0);
-    for record in places.sorted().records()? {
-        let record = record?;
+    let places = places.sorted();
+    let mut records = places.records()?;
+    while let Some(record) = records.lend()? {
         if record == place {
             rows += 1;
         } else {
-            (place, rows) = (record, 1);
+            rows = 1;
+            place.clear();
+            place.extend_from_slice(record);
         }
         if rows > report.rows_at_commonest_place {
             report.rows_at_commonest_place = rows;

@@ -1,12 +1,14 @@
 //! What two fields say of a place.
 
+use super::trimmed;
+
 /// A place, or one word for why there is none and a sentence that says it.
 pub(super) type Checked = Result<(f64, f64), (&'static str, String)>;
 
 /// Reads latitude and longitude in degrees. (0, 0), in the Gulf of Guinea, stands for an unknown place in every set that
 /// has it.
 pub(super) fn check(lat: &str, lon: &str) -> Checked {
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let number = |text: &str| trimmed(text).parse::<f64>().ok().filter(|value| value.is_finite());
     let (Some(lat_deg), Some(lon_deg)) = (number(lat), number(lon)) else {
         let found = format!("expected latitude and longitude in degrees, found {lat:?} and {lon:?}");
         return Err(("bad_row", found));

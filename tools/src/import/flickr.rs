@@ -1,19 +1,19 @@
 //! What names of Flickr's photos say: which photo, and whose.
 
-use super::{last_part, stem};
+use super::{after_last, last_part, stem};
 
 /// Number of the photo and its owner, as far as the name tells: `PHOTO_SECRET_SERVER_USER@N00.jpg`, perhaps with a place
 /// before it, as in IM2GPS, or `PHOTO.jpg`, as in YFCC100M. Empty texts where it does not.
 pub(super) fn photo_and_user(name: &str) -> (&str, &str) {
     let name = stem(last_part(name));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if name.contains('@') {
+    if name.as_bytes().contains(&b'@') {
         let mut parts = name.rsplit('_');
         let (user, _server, _secret) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
         let photo = parts.next().unwrap_or_default();
         return (if is_number(photo) { photo } else { "" }, user);
     }
-    let photo = name.rsplit('_').next().unwrap_or(name);
+    let photo = after_last(name, b'_');
     (if is_number(photo) { photo } else { "" }, "")
 }
 

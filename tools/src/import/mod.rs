@@ -22,6 +22,7 @@ pub(crate) mod mp16;
 pub(crate) mod osv5m;
 mod places365;
 pub(crate) mod plain_table;
+mod row_writer;
 mod sink;
 pub(crate) mod summary;
 mod table;
@@ -76,14 +77,29 @@ impl Request {
     }
 }
 
+/// A text without white space at its ends, as `str::trim`; what begins and ends with usual letters is not looked at twice.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [only] | [only, .., _] if !only.is_ascii_graphic() => text.trim(),
+        [.., last] if last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// The last part of a path with `/` between its parts.
 fn last_part(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
+    after_last(name, b'/')
+}
+
+/// What follows the last of these letters of ASCII; all of it where there is none.
+fn after_last(text: &str, letter: u8) -> &str {
+    let at = text.bytes().rposition(|byte| byte == letter);
+    at.and_then(|at| text.get(at + 1..)).unwrap_or(text)
 }
 
 /// A name without its extension.
 fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    name.bytes().rposition(|byte| byte == b'.').and_then(|at| name.get(..at)).unwrap_or(name)
 }
 
 /// Gives a finished temporary file its name, with the rights of a usual file.
@@ -92,4 +108,24 @@ fn persist(file: tempfile::NamedTempFile, path: &Path) -> anyhow::Result<()> {
     let failed = || format!("{}: cannot write", path.display());
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(failed)?;
     file.persist(path).map(drop).with_context(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_taken_off_as_by_trim() {
+        for text in
+            ["", " ", "a", "ab", " a", "a ", "\u{a0}a", "a\u{3000}", "\u{e9}", "\u{e9} ", "\ta b\r\n", "a\u{85}"]
+        {
+            assert_eq!(trimmed(text), text.trim(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_names_are_found_from_the_end() {
+        assert_eq!(["a/b/c.jpg", "c.jpg", "a/", ""].map(last_part), ["c.jpg", "c.jpg", "", ""]);
+        assert_eq!(["a.b.jpg", "b", ".jpg", "b.", "\u{e9}.\u{e9}"].map(stem), ["a.b", "b", "", "b", "\u{e9}"]);
+    }
 }

@@ -43,8 +43,11 @@ pub(crate) fn import(request: &Request, labels: Option<&std::path::Path>) -> any
         let name = fields.text(columns.picture);
         file.clear();
         if !name.is_empty() {
-            file.push_str("images/");
-            file.extend(name.chars().map(|letter| if letter == '/' { '_' } else { letter }));
+            file.push_str("images");
+            name.split('/').zip(std::iter::once("/").chain(std::iter::repeat("_"))).for_each(|(part, before)| {
+                file.push_str(before);
+                file.push_str(part);
+            });
             if looks && !request.root.join(&file).is_file() && name.contains('/') {
                 let nested = format!("images/{name}");
                 if request.root.join(&nested).is_file() {

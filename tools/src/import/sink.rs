@@ -1,7 +1,6 @@
 //! Where the rows of all data sets go: checked, counted, written.
 
 use std::fs;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,7 +12,9 @@ use super::archives::Extracted;
 use super::check::Check;
 use super::coordinates;
 use super::dropped::Dropped;
+use super::row_writer::RowWriter;
 use super::summary::Summary;
+use super::trimmed;
 use super::without::Without;
 use crate::pictures::path_below;
 
@@ -49,7 +50,7 @@ pub(super) struct Sink {
     data_set: &'static str,
     root: PathBuf,
     out: PathBuf,
-    writer: csv::Writer<BufWriter<NamedTempFile>>,
+    writer: RowWriter,
     places: bool,
     pictures: Pictures,
     dropped: Dropped,
@@ -94,10 +95,10 @@ impl Sink {
             _ => Path::new("."),
         };
         let file = NamedTempFile::new_in(folder).with_context(|| format!("{}: cannot write", request.out.display()))?;
-        let mut writer = csv::Writer::from_writer(BufWriter::with_capacity(1 << 18, file));
+        let mut writer = RowWriter::new(file);
         // The shard keeps it, so that a gallery of several sets can be searched by parts.
         let source: &[&str] = if first.len() > 1 { &["source"] } else { &[] };
-        writer.write_record(first.iter().chain(more).chain(source))?;
+        writer.row(&[first, more, source]).with_context(|| format!("{}: cannot write", request.out.display()))?;
         Ok(Self {
             data_set,
             root: request.root.clone(),
@@ -172,14 +173,11 @@ impl Sink {
         if let Some(check) = &mut self.check {
             check.add(row.file, place)?;
         }
-        self.writer.write_field(row.file)?;
-        if let Some((lat, lon)) = place {
-            self.writer.write_field(lat.trim())?;
-            self.writer.write_field(lon.trim())?;
-        }
-        let source: &[&str] = if self.places { &[self.data_set] } else { &[] };
-        let more = row.more.iter().chain(source);
-        self.writer.write_record(more).with_context(|| format!("{}: cannot write", self.out.display()))?;
+        let written = match place {
+            Some((lat, lon)) => self.writer.row(&[&[row.file, trimmed(lat), trimmed(lon)], row.more, &[self.data_set]]),
+            None => self.writer.row(&[&[row.file], row.more]),
+        };
+        written.with_context(|| format!("{}: cannot write", self.out.display()))?;
         self.written += 1;
         Ok(())
     }
@@ -231,10 +229,7 @@ impl Sink {
                 reasons.iter().map(|(reason, found)| format!("{reason} x {}", found.rows)).collect();
             bail!("{}: none of {} rows can be used ({}){hint}", self.root.display(), self.rows, counts.join(", "));
         }
-        let written = self.writer.into_inner().map_err(|error| error.into_error());
-        let flushed = written.and_then(|buffer| buffer.into_inner().map_err(std::io::IntoInnerError::into_error));
-        let file = flushed.with_context(|| format!("{}: cannot write", self.out.display()))?;
-        file.as_file().sync_all().with_context(|| format!("{}: cannot write", self.out.display()))?;
+        let file = self.writer.finish().with_context(|| format!("{}: cannot write", self.out.display()))?;
         let check = self.check.map(|check| check.finish(images.as_deref())).transpose()?;
         crate::import::persist(file, &self.out)?;
         Ok(Summary {

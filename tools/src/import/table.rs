@@ -10,9 +10,10 @@ use csv::{ByteRecord, ReaderBuilder};
 use flate2::read::MultiGzDecoder;
 
 use super::line_guard::LineGuard;
+use super::trimmed;
 
 /// Bytes that are read at once.
-const READ_BYTES: usize = 1 << 18;
+const READ_BYTES: usize = 1 << 16;
 
 /// Opens a file for reading; one whose name ends in `.gz` or `.bz2` is decompressed, all parts of it: parallel
 /// compressors write several, one after the other.
@@ -67,7 +68,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The trimmed text of a column; empty where there is none, or none in UTF-8.
     pub(super) fn text(&self, column: usize) -> &'a str {
-        self.record.get(column).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().trim()
+        trimmed(self.record.get(column).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default())
     }
 
     /// The same for a column that the table may not have.

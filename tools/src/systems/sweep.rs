@@ -18,7 +18,7 @@ use super::neighbours::{Neighbours, retrieve};
 use super::questions::Asking;
 use super::retrieval::{Retrieval, SweptEncoder};
 use super::run::Inputs;
-use super::sweep_table::SweepRow;
+use super::sweep_table::{SweepRow, word};
 use crate::evaluation::Query;
 use crate::search_args::Way;
 
@@ -216,7 +216,8 @@ pub(super) fn run(
             let figures = RagFigures::of((inputs.queries, &own), &asked, None, setting.prompt, &args.thresholds());
             let line = done.add(&Line { key: &key, retrieval, figures: &figures })?;
             let PromptOptions { form, notation, order, .. } = setting.prompt;
-            eprint!("{title}, {retrieval}, {form:?}, {notation:?}, {order:?}\n{}", figures.text());
+            let words = [word(&form), word(&notation), word(&order)].join(", ");
+            eprint!("{title}, {retrieval}, {words}\n{}", figures.text());
             rows.push(SweepRow::of(retrieval, setting.prompt, &line, &args.thresholds()));
         }
     }

@@ -59,7 +59,7 @@ impl SweepRow {
 }
 
 /// The name of a choice as the file has it.
-fn word(choice: &impl Serialize) -> String {
+pub(super) fn word(choice: &impl Serialize) -> String {
     match serde_json::to_value(choice) {
         Ok(Value::String(word)) => word,
         _ => String::new(),
