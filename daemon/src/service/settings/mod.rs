@@ -417,7 +417,7 @@ mod tests {
         let settings = load(&(least(dir.path()) + more), dir.path(), &[]).unwrap();
         assert_eq!(settings.refuse.0, [BadFrame::Dark, BadFrame::Frozen]);
         let nadir = settings.cameras.of("nadir");
-        let expected = HintUse { heading: true, altitude: false, prior: true, corners: Corners::Cut };
+        let expected = HintUse { heading: true, altitude: false, prior: true, attitude: false, corners: Corners::Cut };
         assert_eq!((nadir.hint_use(), nadir.centre), (expected, true));
         for (line, part) in [
             ("[frames]\nrefuse = [\"fog\"]", "unknown variant `fog`, expected one of `dark`, `covered`"),
