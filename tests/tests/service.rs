@@ -328,7 +328,7 @@ fn over_tiles_of_a_map_the_fix_is_the_camera_s_where_its_attitude_is_known() {
     let daemon = Daemon::start(&settings(folder.path(), &broker.url(), &shard, model, more));
     client.next("the daemon to be online", |message| message.topic.ends_with("/status"));
     let mut scene = Scene { flight, folder, shard, broker, client, daemon };
-    let frame = std::fs::read(tiles.join("tiles/t_0000_0066.jpg")).unwrap();
+    let frame = std::fs::read(tiles.join("tiles/t_0528_0066.jpg")).unwrap();
 
     let ground = scene.ask("tilted", "ground", frame.clone());
     assert_eq!((&ground["status"], &ground["position_of"]), (&json!("fix"), &json!("footprint_centre")));
