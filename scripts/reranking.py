@@ -159,8 +159,9 @@ def shown(figures, signed=False):
     return f"{form.format(figures[0])} ({form.format(figures[1])} to {form.format(figures[2])})"
 
 
-def gain(lines, of=None):
-    start = start_of(lines)
+def gain(lines, of=None, start=None):
+    """Of all lines, or of some of them, whose `start` is that of all."""
+    start = start or start_of(lines)
     mean, low, high = interval(lines, of or (lambda line: after(line, start) - start(line)))
     return shown((mean, low, high), True) + ("" if low > 0 or high < 0 else ", no gain")
 
@@ -209,15 +210,16 @@ def pairs(lines):
 
 def where(towns, folder):
     lines = of_setting(towns, folder, "hard", ["round_robin"], OPEN)
+    start = start_of(lines)
     print("\n| nats between the first two places by retrieval | queries | Recall@1 before | gain (95 %) |\n|---|---|---|---|")
     for low, high in ((0, 0.25), (0.25, 0.5), (0.5, 1), (1, 2), (2, 4), (4, 8), (8, math.inf)):
         some = [line for line in lines if low <= margin(line) < high]
         if some:
-            print(f"| {low} to {high} | {len(some)} | {interval(some, by_weight)[0]:.3f} | {gain(some)} |")
+            print(f"| {low} to {high} | {len(some)} | {interval(some, start)[0]:.3f} | {gain(some, start=start)} |")
     print("\n| season of the frame (the map's is summer) | queries | Recall@1 before | gain (95 %) |\n|---|---|---|---|")
     for season in sorted({line["columns"].get("season", "") for line in lines}):
         some = [line for line in lines if line["columns"].get("season", "") == season]
-        print(f"| {season} | {len(some)} | {interval(some, by_weight)[0]:.3f} | {gain(some)} |")
+        print(f"| {season} | {len(some)} | {interval(some, start)[0]:.3f} | {gain(some, start=start)} |")
     print("\n| the wrong candidate is so far off, m | comparisons | right (95 %) |\n|---|---|---|")
     judged = list(pairs(lines))
     for low, high in ((80, 160), (160, 320), (320, 640), (640, math.inf), (80, math.inf)):

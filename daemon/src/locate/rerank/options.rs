@@ -147,7 +147,7 @@ impl Default for RerankOptions {
             seed: 0,
             compare: Compare::References,
             top: 12,
-            gate_nats: Some(8.0),
+            gate_nats: Some(2.0),
             probes: 1,
             probe_margin_nats: 2.0,
             second_order: SecondOrder::Unsure,
