@@ -35,7 +35,7 @@ OPEN = {"top": 8, "probes": 0, "gate_nats": 1e9, "second_order": "always", "max_
 PARTS = ("strategies", "where", "probes", "tracks", "real", "precision")
 # What the comparator was not trained for is asked about shortly.
 ALL = ("pointwise_yes_no", "pointwise_score", "listwise", "round_robin")
-ASKED = {"easy": ("pointwise_score",), "hard": ALL, "cross_view": ("pointwise_score",)}
+ASKED = {"easy": ("pointwise_score",), "hard": ALL, "cross_view": ALL}
 BUDGETS = {"easy": (), "hard": (8, 24, 48), "cross_view": ()}
 
 
