@@ -2,18 +2,15 @@
 //!
 //! An axis that points `pitch` below the horizon meets level ground `height / tan(pitch)` ahead of the camera.
 
-use serde::Serialize;
-
 use super::framing::HIGHEST_M;
-use super::geodesy::moved;
-use super::{Hints, IgnoredHint};
+use super::{Hints, IgnoredHint, Plane};
 
 /// An axis nearer to the horizon than this, in degrees, does not say where it meets the ground: half a degree moves that by
 /// more than a thirtieth of the height.
 const FLATTEST_PITCH_DEG: f32 = -30.0;
 
 /// How far a camera is from the ground in the middle of its picture.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CameraOffset {
     /// To the east, metres.
     pub east_m: f64,
@@ -47,12 +44,12 @@ impl CameraOffset {
 
     /// The camera that sees the ground at this place: latitude and longitude, WGS 84 degrees.
     pub fn camera_of(self, lat_deg: f64, lon_deg: f64) -> (f64, f64) {
-        moved(lat_deg, lon_deg, self.east_m, self.north_m)
+        Plane::at(lat_deg, lon_deg).place(self.east_m, self.north_m)
     }
 
     /// The ground that the camera at this place sees.
     pub fn view_of(self, lat_deg: f64, lon_deg: f64) -> (f64, f64) {
-        moved(lat_deg, lon_deg, -self.east_m, -self.north_m)
+        Plane::at(lat_deg, lon_deg).place(-self.east_m, -self.north_m)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::features::FEATURES;
-use super::{Features, Fix, FuseOptions, NoFixReason, Outcome, Prediction};
+use super::{Features, Fix, FuseOptions, Mode, NoFixReason, Outcome, Prediction};
 
 /// What a circle with 68 % of an isotropic normal distribution in the plane has for a radius, in standard deviations
 /// along an axis: sqrt(-2 ln(1 - 0.68)).
@@ -140,34 +140,35 @@ impl StageCalibration {
         }
         let Some(features) = Features::of(prediction, options) else { return };
         let (mapped, confidence) = self.probabilities(&features);
-        let spread = self.band(confidence).map_or(1.0, |band| band.sigmas_68 / SIGMAS_OF_68);
+        let band = self.radius.iter().rev().find(|band| confidence > band.above).or(self.radius.first());
+        let spread = band.map_or(1.0, RadiusBand::spread);
         let mut certainty = Certainty { confidence, mapped, spread, radii: None, withheld: None };
         if let Outcome::Fix(fix) = prediction.outcome {
             if self.least_confidence.is_some_and(|least| confidence <= least) {
                 certainty.withheld = Some(fix);
                 prediction.outcome = withheld(prediction, mapped);
             } else {
-                certainty.radii = self.radii(confidence, prediction);
+                certainty.radii = band.zip(prediction.posterior.modes.first()).map(|(band, mode)| band.radii(mode));
             }
         }
         prediction.certainty = Some(certainty);
     }
+}
 
-    fn band(&self, confidence: f64) -> Option<&RadiusBand> {
-        self.radius.iter().rev().find(|band| confidence > band.above).or(self.radius.first())
+impl RadiusBand {
+    /// Standard deviation of its fixes over the predicted one.
+    fn spread(&self) -> f64 {
+        self.sigmas_68 / SIGMAS_OF_68
     }
 
-    fn radii(&self, confidence: f64, prediction: &Prediction) -> Option<Radii> {
-        let mode = prediction.posterior.modes.first()?;
-        let band = self.band(confidence)?;
-        let sigma_m = mode.sigma_m();
-        let scale = (band.sigmas_68 / SIGMAS_OF_68).powi(2);
-        let radius_68_m = band.sigmas_68 * sigma_m;
-        Some(Radii {
+    fn radii(&self, mode: &Mode) -> Radii {
+        let (sigma_m, scale) = (mode.sigma_m(), self.spread().powi(2));
+        let radius_68_m = self.sigmas_68 * sigma_m;
+        Radii {
             radius_68_m,
-            radius_95_m: (band.sigmas_95 * sigma_m).max(radius_68_m),
+            radius_95_m: (self.sigmas_95 * sigma_m).max(radius_68_m),
             covariance_m2: mode.covariance_m2.map(|value| value * scale),
-        })
+        }
     }
 }
 

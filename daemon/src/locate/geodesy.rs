@@ -33,31 +33,16 @@ pub fn weighted_mean(positions: impl IntoIterator<Item = (f64, f64, f64)>) -> Op
     Some((z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees()))
 }
 
-/// The place so many metres to the east and north of one in degrees, along the great circle that leaves it that way.
-pub(super) fn moved(lat_deg: f64, lon_deg: f64, east_m: f64, north_m: f64) -> (f64, f64) {
-    let (length_m, plane) = (east_m.hypot(north_m), Plane::at(lat_deg, lon_deg));
-    if !(length_m > 0.0 && length_m.is_finite()) {
-        return (lat_deg, lon_deg);
-    }
-    let (sin, cos) = (length_m / EARTH_M).sin_cos();
-    let (east, north) = (east_m / length_m * sin, north_m / length_m * sin);
-    let [x, y, z]: [f64; 3] = std::array::from_fn(|axis| {
-        let of = |direction: &[f64; 3]| direction.get(axis).copied().unwrap_or_default();
-        of(&plane.up) * cos + of(&plane.east) * east + of(&plane.north) * north
-    });
-    (z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees())
-}
-
 /// Mean radius of the Earth in metres (IUGG).
-const EARTH_M: f64 = 6_371_008.8;
+pub(super) const EARTH_M: f64 = 6_371_008.8;
 
 /// The plane that touches the Earth, as a sphere, at a place; its axes point to the east and to the north. At a pole they
 /// are those of the given longitude.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plane {
-    up: [f64; 3],
-    east: [f64; 3],
-    north: [f64; 3],
+    pub(super) up: [f64; 3],
+    pub(super) east: [f64; 3],
+    pub(super) north: [f64; 3],
 }
 
 impl Plane {
@@ -80,6 +65,18 @@ impl Plane {
             axis.iter().zip(other.iter().zip(&self.up)).map(|(axis, (to, from))| axis * (to - from)).sum::<f64>()
         };
         (along(&self.east) * EARTH_M, along(&self.north) * EARTH_M)
+    }
+
+    /// The place in degrees that lies so many metres to the east and to the north, along the great circle that leaves the
+    /// plane's own place that way: poles and the antimeridian are places like any other.
+    pub(super) fn place(&self, east_m: f64, north_m: f64) -> (f64, f64) {
+        let length_m = east_m.hypot(north_m);
+        let (sin, cos) = (length_m / EARTH_M).sin_cos();
+        let share = if length_m > 0.0 { sin / length_m } else { 0.0 };
+        let at = |up: f64, east: f64, north: f64| up * cos + (east * east_m + north * north_m) * share;
+        let ([ux, uy, uz], [ex, ey, ez], [nx, ny, nz]) = (self.up, self.east, self.north);
+        let (x, y, z) = (at(ux, ex, nx), at(uy, ey, ny), at(uz, ez, nz));
+        (z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees())
     }
 }
 

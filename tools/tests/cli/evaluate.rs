@@ -209,21 +209,7 @@ fn the_attitude_makes_fixes_those_of_the_camera_and_moves_no_reference() {
     assert!(ground == 0.0 && far > 0.5, "{ground} {far}");
     let (camera, _, same_recall) = errors(&["--hints", "attitude"]);
     assert!(camera > 0.5 && same_recall == recall, "{camera} {same_recall} {recall}");
-    let missing = run(
-        "evaluate",
-        &[
-            &"--index",
-            &shard,
-            &"--encoder",
-            &model,
-            &"--images",
-            &set,
-            &"--poses",
-            &set.join("queries.csv"),
-            &"--hints",
-            &"attitude",
-        ],
-    );
+    let missing = Plane::new(QUERIES).evaluate(&["--hints", "attitude"]);
     assert!(missing.expect(1).stderr.contains("--hints attitude"));
 }
 

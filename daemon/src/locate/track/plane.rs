@@ -1,9 +1,8 @@
 //! A plane that touches the Earth where a track is.
 
 use super::matrix::{Matrix, Vector};
+use crate::locate::geodesy::{self, EARTH_M};
 
-/// Mean radius of the Earth in metres (IUGG), as [`crate::locate::distance_m`] has it.
-const RADIUS_M: f64 = 6_371_008.8;
 /// Step with which directions are carried from one plane to another.
 const STEP_M: f64 = 10.0;
 
@@ -11,47 +10,27 @@ const STEP_M: f64 = 10.0;
 /// nearly so (lengths across are too long by a sixth of the square of the angle, 4e-5 at 100 km). Computed with vectors
 /// of length 1, so that poles and antimeridian are places like any other.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Plane {
-    origin: [f64; 3],
-    east: [f64; 3],
-    north: [f64; 3],
-}
+pub(super) struct Plane(geodesy::Plane);
 
 impl Plane {
     /// The plane around a position in degrees.
     pub(super) fn at(lat_deg: f64, lon_deg: f64) -> Self {
-        let (sin_lat, cos_lat) = lat_deg.to_radians().sin_cos();
-        let (sin_lon, cos_lon) = lon_deg.to_radians().sin_cos();
-        Self {
-            origin: [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat],
-            east: [-sin_lon, cos_lon, 0.0],
-            north: [-sin_lat * cos_lon, -sin_lat * sin_lon, cos_lat],
-        }
+        Self(geodesy::Plane::at(lat_deg, lon_deg))
     }
 
     /// Where a position in degrees lies in the plane.
     pub(super) fn project(&self, lat_deg: f64, lon_deg: f64) -> Vector {
-        let there = Self::at(lat_deg, lon_deg).origin;
-        let (e, n) = (dot(there, self.east), dot(there, self.north));
+        let there = geodesy::Plane::at(lat_deg, lon_deg).up;
+        let (e, n) = (dot(there, self.0.east), dot(there, self.0.north));
         let across = e.hypot(n);
-        let angle = across.atan2(dot(there, self.origin));
+        let angle = across.atan2(dot(there, self.0.up));
         // The antipode lies in all directions.
-        if across > 1e-15 {
-            Vector::new(e, n) * (RADIUS_M * angle / across)
-        } else {
-            Vector::new(0.0, RADIUS_M * angle)
-        }
+        if across > 1e-15 { Vector::new(e, n) * (EARTH_M * angle / across) } else { Vector::new(0.0, EARTH_M * angle) }
     }
 
     /// The position in degrees of a point of the plane.
     pub(super) fn unproject(&self, point: Vector) -> (f64, f64) {
-        let length = point.length();
-        let (sin, cos) = (length / RADIUS_M).sin_cos();
-        let share = if length > 0.0 { sin / length } else { 0.0 };
-        let at = |origin: f64, east: f64, north: f64| origin * cos + (east * point.e + north * point.n) * share;
-        let ([ox, oy, oz], [ex, ey, ez], [nx, ny, nz]) = (self.origin, self.east, self.north);
-        let (x, y, z) = (at(ox, ex, nx), at(oy, ey, ny), at(oz, ez, nz));
-        (z.atan2(x.hypot(y)).to_degrees(), y.atan2(x).to_degrees())
+        self.0.place(point.e, point.n)
     }
 
     /// How vectors at `point` of this plane turn when they are carried over to `other`.
